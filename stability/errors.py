@@ -1,0 +1,36 @@
+"""Every error a user can meet, as one small tree; each message names the value and says what to do next.
+
+    StabilityError
+    ├── SettingError        a setting or an option is wrong: exit status 2
+    ├── DatabaseError       the database is away, forbids something, or holds what we must not touch
+    │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
+    └── RequestError        a request asks for something that does not exist: HTTP 4xx
+"""
+
+
+class StabilityError(Exception):
+    """Something a person can mend; `str(error)` is one sentence with the remedy."""
+
+
+class SettingError(StabilityError):
+    """A setting named `name` has a value that cannot be used."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+
+
+class DatabaseError(StabilityError):
+    """The database cannot be used as it is."""
+
+
+class EmbeddedError(DatabaseError):
+    """The embedded Postgres cannot be started or stopped."""
+
+
+class RequestError(StabilityError):
+    """A request that is refused with `status` (an HTTP 4xx code) and one sentence."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
