@@ -1,0 +1,11 @@
+"""Fixtures by subject, each in its own module under tests/fixtures."""
+
+import pytest
+
+pytest_plugins = ("tests.fixtures.postgres",)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the server does."""
+    return "asyncio"
