@@ -1,10 +1,10 @@
 """Every error a user can meet, as one small tree; each message names the value and says what to do next.
 
-    StabilityError
-    ├── SettingError        a setting or an option is wrong: exit status 2
-    ├── DatabaseError       the database is away, forbids something, or holds what we must not touch
-    │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
-    └── RequestError        a request asks for something that does not exist: HTTP 4xx
+StabilityError
+├── SettingError        a setting or an option is wrong: exit status 2
+├── DatabaseError       the database is away, forbids something, or holds what we must not touch
+│   └── EmbeddedError   the Postgres that we start ourselves cannot be started
+└── RequestError        a request asks for something that does not exist: HTTP 4xx
 """
 
 

@@ -2,7 +2,10 @@
 
 import pytest
 
-pytest_plugins = ("tests.fixtures.postgres",)
+pytest_plugins = (
+    "tests.fixtures.postgres",
+    "tests.fixtures.server",
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,111 @@
+"""Who may see what: once a token is set, everything but the badge, its stream and the health paths needs it."""
+
+import hmac
+from collections.abc import Sequence
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+COOKIE: Final = "stability_session"
+_LONGEST_FORM: Final = 4096  # bytes
+_OPEN_PATHS: Final = {"/livez", "/readyz", "/healthz", "/login", "/api/system-status", "/api/system-status/live"}
+_OPEN_SUFFIXES: Final = (".js", ".css", ".svg")  # what the badge is made of
+_SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+
+_LOGIN = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Stability: sign in</title><link rel="stylesheet" href="page.css">
+<main><h1>Stability</h1>
+<form method="post" action="login"><label>Token <input name="token" type="password" autocomplete="current-password"
+required autofocus></label> <button>Sign in</button></form></main></html>"""
+
+
+class Access:
+    """ASGI middleware: refuses what needs the token and comes without it, and writes from foreign pages."""
+
+    def __init__(self, app: ASGIApp, token: str | None, allowed_origins: Sequence[str]) -> None:
+        self._app = app
+        self._token = token
+        self._origins = set(allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401 or 403."""
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        if scope["method"] not in _SAFE and origin and not self._own(origin, headers):
+            return JSONResponse({"error": f"Requests from {origin} may not change anything here."}, 403)
+        if self._token is None or _open(_path(scope)) or self._presented(headers):
+            return None
+        if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+            return HTMLResponse(_LOGIN, 401)
+        return JSONResponse(
+            {"error": "This needs the token: send Authorization: Bearer TOKEN, or sign in at /login."},
+            401,
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    def _own(self, origin: str, headers: Headers) -> bool:
+        return origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+
+    def _presented(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._token and _same(given.strip(), self._token):
+            return True
+        try:
+            session = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return False
+        return bool(session and self._token and _same(session.value, _session(self._token)))
+
+
+def routes(token: str | None) -> Sequence[BaseRoute]:
+    """`POST /login` trades the token for a cookie."""
+
+    async def form(_request: Request) -> Response:
+        return HTMLResponse(_LOGIN)
+
+    async def login(request: Request) -> Response:
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _LONGEST_FORM:
+                return JSONResponse({"error": f"A login form has at most {_LONGEST_FORM} bytes."}, 413)
+        given = parse_qs(body.decode(errors="replace")).get("token", [""])[0]
+        if token is None or not _same(given, token):
+            return HTMLResponse(_LOGIN.replace("<form", "<p role='alert'>That is not the token.</p><form"), 401)
+        response = RedirectResponse(".", 303)
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, _session(token), max_age=31 * 86_400, httponly=True, samesite="lax", secure=secure)
+        return response
+
+    return [Route("/login", form, methods=["GET"]), Route("/login", login, methods=["POST"])]
+
+
+def _path(scope: Scope) -> str:
+    """The path inside this application, wherever it is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _open(path: str) -> bool:
+    return path in _OPEN_PATHS or ("/" not in path[1:] and path.endswith(_OPEN_SUFFIXES))
+
+
+def _session(token: str) -> str:
+    """What the cookie holds: proves the token without containing it."""
+    return hmac.new(token.encode(), b"stability session", sha256).hexdigest()
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())

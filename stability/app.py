@@ -1,0 +1,170 @@
+"""The composition root: the one place that knows all the parts, joined into an ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from stability import access, answers, health, hints, pages, revision, stream
+from stability.announcer import Announcer
+from stability.database import Database
+from stability.errors import SettingError
+from stability.frames import HEARTBEAT, LISTENER, SYSTEM, encode, timestamp
+from stability.hub import Hub, Row
+from stability.listener import Listener
+from stability.metrics import Metrics
+from stability.monitors import MONITORS, Monitor
+from stability.refresher import Refresher
+from stability.settings import Settings, load
+
+Background: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Stability:
+    """The parts of one server, joined: the listener's hints go to the refreshers, what they read goes to the hub."""
+
+    def __init__(self, settings: Settings, conninfo: str, monitors: Sequence[Monitor]) -> None:
+        self.settings, self.monitors = settings, monitors
+        self.metrics = Metrics()
+        self.hub = Hub(encode)
+        self.database = Database(conninfo)
+        self.refreshers = [self._refresher(monitor) for monitor in monitors]
+        direct = settings.listen_conninfo or conninfo
+        self.listener = Listener(
+            direct,
+            sorted({hints.CHANGE_CHANNEL, *(channel for monitor in monitors for channel in monitor.channels)}),
+            heard=self._heard,
+            probe=self._probe,
+            live=self._live,
+            lost=self._lost,
+            canary_seconds=settings.canary_seconds,
+            proved=self.metrics.canary.observe,
+        )
+        self.announcer = Announcer(self.hub, direct)
+        self._condition("lost")
+        for refresher in self.refreshers:
+            refresher.lost()  # the first frame of the first client says unknown, not nothing
+
+    def _refresher(self, monitor: Monitor) -> Refresher:
+        return Refresher(
+            monitor,
+            self.database,
+            self.hub,
+            admit=revision.check,
+            reread_seconds=self.settings.reread_seconds,
+            timed=self.metrics.read,
+        )
+
+    def _heard(self, channel: str, payload: str) -> None:
+        self.metrics.hints.labels(channel).inc()
+        hint = hints.parse(channel, payload)
+        if hint is None:
+            return
+        for monitor, refresher in zip(self.monitors, self.refreshers, strict=True):
+            if hint.concerns(monitor.topic) and (channel == hints.CHANGE_CHANNEL or channel in monitor.channels):
+                refresher.hint(hint.keys)
+
+    async def _probe(self, payload: str) -> None:
+        self.metrics.queue.set(await self.database.notify(hints.CANARY_CHANNEL, payload))
+
+    def _live(self) -> None:
+        self._condition("live")
+        for refresher in self.refreshers:
+            refresher.live()
+
+    def _lost(self, _reason: str) -> None:
+        self._condition("lost")
+        self.metrics.losses.inc()
+        for refresher in self.refreshers:
+            refresher.lost()
+
+    def _condition(self, listener: str) -> None:
+        now = datetime.now(UTC)
+        told = self.hub.latest(*LISTENER)
+        if told is None or told.row is None or told.row.state != listener:
+            self.hub.publish(
+                LISTENER[0], {LISTENER[1]: Row(listener, {"listener": listener, "since": timestamp(now)})}, now
+            )
+        self.metrics.listening.set(listener == "live")
+
+    async def _beat(self) -> None:
+        """One heartbeat for all clients: it names the version they should have seen, and the build of the pages."""
+        while True:
+            await asyncio.sleep(self.settings.heartbeat_seconds)
+            now, system = datetime.now(UTC), self.hub.latest(*SYSTEM)
+            beat = {"time": timestamp(now), "version": system.version if system else 0, "build": pages.BUILD}
+            self.hub.publish(HEARTBEAT[0], {HEARTBEAT[1]: Row("beat", beat)}, now)
+
+    @asynccontextmanager
+    async def running(self, also: Sequence[Background] = ()) -> AsyncIterator[None]:
+        """Run all parts; the crash of one ends them all, and the server with them."""
+        with self.hub.subscribe(self._note_state):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    parts = (
+                        self.announcer.run,
+                        self._beat,
+                        *(r.run for r in self.refreshers),
+                        self.listener.run,
+                        *also,
+                    )
+                    tasks = [group.create_task(_run(part)) for part in parts]
+                    yield
+                    self.hub.close()
+                    for task in tasks:
+                        task.cancel()
+            finally:
+                await self.database.close()
+
+    def _note_state(self) -> None:
+        system = self.hub.latest(*SYSTEM)
+        if system and system.row:
+            self.metrics.state.state(system.row.state)
+
+
+async def _run(part: Background) -> None:
+    await part()
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    conninfo: str | None = None,
+    monitors: Sequence[Monitor] = MONITORS,
+    also: Sequence[Background] = (),
+) -> Starlette:
+    """The status server as an application, to be served or mounted.
+
+    Settings come from the environment unless given; `conninfo` (libpq) wins over `DATABASE_URL`; `also` runs beside the
+    parts. A host that mounts the application enters `app.router.lifespan_context(app)` in its own lifespan, since Starlette
+    does not start what it mounts. Raises SettingError when a setting is wrong or no database is named.
+    """
+    settings = settings or load()
+    conninfo = settings.conninfo if conninfo is None else conninfo
+    if conninfo is None:
+        raise SettingError("DATABASE_URL", "no database is named: set it, or run `stability up`, which brings its own.")
+    parts = Stability(settings, conninfo, monitors)
+    token = settings.token.get_secret_value() if settings.token else None
+
+    def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
+        return parts.running(also)
+
+    app = Starlette(
+        routes=[
+            *stream.routes(parts.hub, [monitor.topic for monitor in monitors], parts.metrics),
+            *(route for monitor in monitors for route in monitor.routes(parts.database)),
+            *health.routes(parts.hub),
+            *parts.metrics.routes(),
+            *access.routes(token),
+            *pages.routes(),
+        ],
+        middleware=[Middleware(access.Access, token=token, allowed_origins=settings.allowed_origins)],
+        exception_handlers=answers.HANDLERS,
+        lifespan=lifespan,
+    )
+    app.state.drain = parts.hub.close
+    return app

@@ -1,0 +1,101 @@
+"""Reading the database: a small pool of connections with the server's least rights, each read under a deadline."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+STATEMENT_TIMEOUT: Final = 2000  # milliseconds that Postgres gives one read
+POOL: Final = 4  # connections kept; ten thousand browsers need no more, since clients never cause a query
+SERVER_ROLE: Final = "stability_server"
+
+# A half-open connection is noticed by the kernel, not by luck; TCP_USER_TIMEOUT bounds what was sent and not acknowledged.
+_NETWORK: Final = {
+    "connect_timeout": "2",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "3000",
+}
+
+# Members of the server's role step down to it, so that a mistake here cannot write to the tables that are watched.
+_STEP_DOWN: Final = f"""
+    SELECT pg_catalog.set_config('role', r.rolname, false)
+      FROM pg_catalog.pg_roles r
+     WHERE r.rolname = '{SERVER_ROLE}' AND pg_catalog.pg_has_role(r.oid, 'MEMBER')
+"""  # noqa: S608 - a constant
+
+
+_NOTIFY: Final = text(
+    "SELECT pg_catalog.pg_notification_queue_usage() FROM (SELECT pg_catalog.pg_notify(:channel, :payload)) n"
+)
+
+
+async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnection[Any]:
+    """A plain autocommit connection that notices a dead network; what `conninfo` says itself wins.
+
+    Raises psycopg.OperationalError when nobody answers within 2 s.
+    """
+    given = conninfo_to_dict(conninfo)
+    defaults = {**_NETWORK, "application_name": application_name}
+    missing = {name: value for name, value in defaults.items() if name not in given}
+    return await psycopg.AsyncConnection.connect(
+        make_conninfo(conninfo, **missing), autocommit=True, prepare_threshold=None
+    )
+
+
+class Database:
+    """The pool that refreshers and details read from.
+
+    Prepared statements are off, so that a transaction pooler may stand in between.
+    """
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=self._connect,
+            isolation_level="AUTOCOMMIT",
+            pool_size=POOL,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_pre_ping=True,
+        )
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        connection = await connect(self.conninfo, "stability")
+        await connection.execute(_STEP_DOWN)
+        await connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT}")
+        return connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which every statement is a snapshot of its own."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which all statements see the same committed rows, and can write nothing."""
+        async with self.engine.connect() as connection:
+            yield await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    async def notify(self, channel: str, payload: str) -> float:
+        """Send a notification, and return how much of Postgres's notification queue is in use, from 0 to 1."""
+        async with self.reading() as connection:
+            return float((await connection.execute(_NOTIFY, {"channel": channel, "payload": payload})).scalar_one())
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def reason(error: BaseException) -> str:
+    """What the database said, in one line and without the statement."""
+    origin = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return (str(origin) or type(origin).__name__).partition("\n")[0]

@@ -1,0 +1,50 @@
+"""What a notification asks for: it says "look", never what is to be seen, and one that nobody understands says it too."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+STABILITY_CHANNEL: Final = "system_stability"
+PROGRESS_CHANNEL: Final = "import_job_progress"  # sent by other programs only
+CHANGE_CHANNEL: Final = "stability_change"
+CANARY_CHANNEL: Final = "stability_canary"
+LOGGED: Final = 200  # characters of a payload that a log line shows
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Look at `keys` of `topic`; None means all of them."""
+
+    topic: str | None = None
+    keys: frozenset[str] | None = None
+
+    def concerns(self, topic: str) -> bool:
+        """Whether a monitor of `topic` has to look."""
+        return self.topic in (None, topic)
+
+
+EVERYTHING: Final = Hint()
+
+
+def parse(channel: str, payload: str) -> Hint | None:
+    """What a notification asks for; None when it is a server's own announcement. A broken payload is logged and asks for all."""
+    try:
+        said = json.loads(payload)
+    except ValueError:
+        said = None
+    match channel, said:
+        case "system_stability", {"stable": _, **more} if not more:
+            return None
+        case "stability_change", {"topic": str(topic), "ids": list(ids)}:
+            return Hint(topic, frozenset(map(str, ids)))
+        case "stability_change", {"topic": str(topic), "ids": "all"}:
+            return Hint(topic)
+        case (("system_stability" | "import_job_progress"), dict()):
+            return EVERYTHING
+    # other programs may send anything on a channel of theirs
+    _log.warning("a hint with a broken payload, taken as a hint", channel=channel, payload=payload[:LOGGED])
+    return EVERYTHING

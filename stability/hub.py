@@ -1,0 +1,182 @@
+"""The latest state of every key, each with the version at which it came; a subscriber is one integer.
+
+The hub holds state, not events: a burst of ten thousand commits is one change, a slow client costs nothing, and
+snapshot and live are one walk over the changes in version order. Nothing but the refreshers and the heartbeat writes here.
+"""
+
+import secrets
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+TURN: Final = 64 * 1024  # bytes after which one walk stops, so that a large snapshot leaves room for other clients
+TOMBSTONES: Final = 1000  # gone keys remembered; a client that is further behind starts again
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as clients see it: `state` is the word its badge shows, `fields` is the rest of its JSON."""
+
+    state: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `key` of `topic` became at `version`; `row` is None once it is gone."""
+
+    topic: str
+    key: str
+    version: int
+    row: Row | None
+    state_version: int  # the version at which `row.state` became what it is
+    since: datetime  # and when that was observed
+    observed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A change as bytes of the stream; `opening` precedes it for a client that has not seen its present state."""
+
+    opening: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    change: Change
+    frames: Frames
+    at: float  # seconds, monotonic
+
+
+class Hub:
+    """Latest state per key, in version order, for any number of subscribers."""
+
+    def __init__(self, encode: Callable[[str, Change], Frames]) -> None:
+        self.epoch: Final = secrets.token_hex(4)
+        self.version = 0
+        self.closed = False
+        self.observed: dict[str, datetime] = {}
+        self._encode = encode
+        self._topics: dict[str, dict[str, _Step]] = {}
+        self._log: list[_Step] = []
+        self._gone: list[_Step] = []
+        self._floor = 0  # version of the newest tombstone that was forgotten
+        self._wakes: set[Callable[[], None]] = set()
+
+    @property
+    def subscribers(self) -> int:
+        """How many are connected now."""
+        return len(self._wakes)
+
+    def latest(self, topic: str, key: str) -> Change | None:
+        """The newest change of `key`, a tombstone included, or None if the key was never seen."""
+        step = self._topics.get(topic, {}).get(key)
+        return step.change if step else None
+
+    def publish(
+        self,
+        topic: str,
+        rows: Mapping[str, Row | None],
+        observed_at: datetime,
+        *,
+        complete: bool = False,
+        coalesce: float = 0.0,
+    ) -> set[str]:
+        """Take what was just read of `topic` and wake the subscribers if anything differs.
+
+        `complete` says that `rows` is the whole topic, so that keys it lacks are gone. A row whose state stays the same
+        moves at most once per `coalesce` seconds; the keys held back for that are returned, to be read again later.
+        """
+        steps = self._topics.setdefault(topic, {})
+        self.observed[topic] = observed_at
+        buried = dict.fromkeys(steps.keys() - rows.keys()) if complete else {}
+        before, now, held = self.version, time.monotonic(), set()
+        for key, row in {**buried, **rows}.items():
+            step = steps.get(key)
+            if row == (step.change.row if step else None):
+                continue
+            if row and step and step.change.row and row.state == step.change.row.state and now - step.at < coalesce:
+                held.add(key)
+                continue
+            self._append(topic, key, row, step, observed_at, now)
+        if self.version > before:
+            self._compact()
+            self._wake()
+        return held
+
+    def _append(  # noqa: PLR0913 - one call, one step
+        self, topic: str, key: str, row: Row | None, step: _Step | None, observed_at: datetime, now: float
+    ) -> None:
+        self.version += 1
+        last = step.change if step else None
+        same = last is not None and last.row is not None and row is not None and last.row.state == row.state
+        state_version, since = (last.state_version, last.since) if last and same else (self.version, observed_at)
+        change = Change(topic, key, self.version, row, state_version, since, observed_at)
+        new = _Step(change, self._encode(self.epoch, change), now)
+        self._topics[topic][key] = new
+        self._log.append(new)
+        if row is None:
+            self._gone.append(new)
+
+    def _compact(self) -> None:
+        if len(self._gone) > 2 * TOMBSTONES:
+            for step in self._gone[:-TOMBSTONES]:
+                if self._is_latest(step):
+                    del self._topics[step.change.topic][step.change.key]
+                    self._floor = step.change.version
+            del self._gone[:-TOMBSTONES]
+        if len(self._log) > 64 + 2 * sum(map(len, self._topics.values())):
+            self._log = [step for step in self._log if self._is_latest(step)]
+
+    def _is_latest(self, step: _Step) -> bool:
+        return self._topics[step.change.topic].get(step.change.key) is step
+
+    def walk(self, cursor: int, topics: Collection[str]) -> tuple[bytes, int]:
+        """The frames of `topics` after version `cursor`, about `TURN` bytes at most, and the cursor to go on from.
+
+        Cursor 0 begins a snapshot. A cursor older than the tombstones that are remembered begins one too, after a
+        `reset` event, since keys may have gone in between.
+        """
+        parts: list[bytes] = []
+        if 0 < cursor < self._floor:
+            parts.append(b"event: reset\ndata: {}\n\n")
+            cursor = 0
+        size, seen = 0, cursor
+        for index in range(bisect_right(self._log, cursor, key=_version), len(self._log)):
+            step = self._log[index]
+            if step.change.topic in topics and self._is_latest(step) and not (seen == 0 and step.change.row is None):
+                frames = step.frames
+                frame = frames.opening + frames.body if step.change.state_version > seen else frames.body
+                parts.append(frame)
+                size += len(frame)
+            cursor = step.change.version
+            if size >= TURN:
+                return b"".join(parts), cursor
+        return b"".join(parts), self.version
+
+    @contextmanager
+    def subscribe(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` after every change, and at the close, until the block ends; it must not block or raise."""
+        self._wakes.add(wake)
+        try:
+            yield
+        finally:
+            self._wakes.discard(wake)
+
+    def close(self) -> None:
+        """No change will come any more: subscribers say goodbye."""
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for wake in tuple(self._wakes):
+            wake()
+
+
+def _version(step: _Step) -> int:
+    return step.change.version

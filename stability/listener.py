@@ -1,0 +1,153 @@
+"""One connection that only LISTENs, and proves that what is sent arrives.
+
+Connect, LISTEN, prove, then let the refreshers read and push: the same path for start, reconnect and failover, since any
+other order loses what commits in between. A connection that failed is never mended, only replaced.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from stability.database import connect, reason
+from stability.hints import CANARY_CHANNEL
+
+CANARY_DEADLINE: Final = 5.0  # seconds until an unanswered canary means that the listener is deaf
+BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest; the wait is drawn between 0 and the current bound
+
+_log = structlog.get_logger(__name__)
+
+
+class Lost(Exception):
+    """The connection no longer proves that notifications arrive."""
+
+
+class Listener:
+    """Listens on `channels` for as long as it runs; hears, proves, and says when it cannot.
+
+    `heard(channel, payload)` gets every notification but the canary. `probe(payload)` must send the canary over another
+    connection. `live()` is called once LISTEN is proven: now read. `lost(reason)` is called when nothing is proven any more.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root names every part
+        self,
+        conninfo: str,
+        channels: Iterable[str],
+        *,
+        heard: Callable[[str, str], None],
+        probe: Callable[[str], Awaitable[None]],
+        live: Callable[[], None],
+        lost: Callable[[str], None],
+        canary_seconds: float,
+        proved: Callable[[float], None] = lambda _delay: None,
+    ) -> None:
+        self._conninfo = conninfo
+        self._channels = (*channels, CANARY_CHANNEL)
+        self._heard, self._probe, self._live, self._lost, self._proved = heard, probe, live, lost, proved
+        self._canary_seconds = canary_seconds or None
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._broken: asyncio.Future[None]
+        self._canary = ""
+        self._echo: asyncio.Future[None]
+        self._told: str | None = None
+
+    async def run(self) -> None:
+        """Listen for ever; returns only by cancellation."""
+        bound = BACKOFF[0]
+        while True:
+            try:
+                async with self._listening():
+                    await self._prove()
+                    bound = BACKOFF[0]
+                    self._tell_live()
+                    await self._keep_proving()
+            except (psycopg.Error, OSError, TimeoutError, Lost) as error:
+                self._tell_lost(reason(error))
+            await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 - full jitter
+            bound = min(bound * 2, BACKOFF[1])
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        self._broken, self._echo = loop.create_future(), loop.create_future()
+        connection = await connect(self._conninfo, "stability listener")
+        try:
+            connection.add_notify_handler(lambda notify: self._notified(notify.channel, notify.payload))
+            await _listen(connection, self._channels)
+            self._connection = connection
+            # psycopg's own notifies() wakes ten times a second; the socket wakes once per message.
+            descriptor = connection.fileno()
+            loop.add_reader(descriptor, self._readable)
+            try:
+                yield
+            finally:
+                loop.remove_reader(descriptor)
+        finally:
+            self._connection = None
+            await connection.close()
+
+    def _readable(self) -> None:
+        if self._connection is None or self._broken.done():
+            return
+        pgconn = self._connection.pgconn
+        try:
+            pgconn.consume_input()
+        except psycopg.OperationalError as error:
+            self._broken.set_exception(Lost(reason(error)))
+            return
+        while notify := pgconn.notifies():
+            self._notified(notify.relname.decode(), notify.extra.decode(errors="replace"))
+
+    def _notified(self, channel: str, payload: str) -> None:
+        if channel != CANARY_CHANNEL:
+            self._heard(channel, payload)
+        elif payload == self._canary and not self._echo.done():
+            self._echo.set_result(None)
+
+    async def _keep_proving(self) -> None:
+        while True:
+            await self._wait(self._broken, self._canary_seconds)
+            await self._prove()
+
+    async def _prove(self) -> None:
+        self._canary, self._echo = secrets.token_hex(8), asyncio.get_running_loop().create_future()
+        sent = time.monotonic()
+        async with asyncio.timeout(CANARY_DEADLINE):
+            await self._probe(self._canary)
+        if not await self._wait(self._echo, CANARY_DEADLINE - (time.monotonic() - sent)):
+            raise Lost(f"a notification did not arrive within {CANARY_DEADLINE:g} s")
+        self._proved(time.monotonic() - sent)
+
+    async def _wait(self, fact: asyncio.Future[None], seconds: float | None) -> bool:
+        """Whether `fact` came within `seconds`; raises what broke the connection if that came first."""
+        done, _ = await asyncio.wait({fact, self._broken}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if self._broken in done:
+            self._broken.result()
+        return fact in done
+
+    def _tell_live(self) -> None:
+        _log.info("listening", channels=len(self._channels))
+        self._told = None
+        self._live()
+
+    def _tell_lost(self, why: str) -> None:
+        if self._told is None:  # one line per change of condition, not per try
+            _log.warning("listener lost, the state is unknown until it is back", reason=why)
+            self._told = why
+        self._lost(why)
+
+
+async def _listen(connection: psycopg.AsyncConnection[Any], channels: Iterable[str]) -> None:
+    statement = "; ".join(f"LISTEN {channel}" for channel in channels)
+    try:
+        await connection.execute(statement.encode())
+    except psycopg.errors.UndefinedFile:
+        # "could not access status of transaction": reading the queue once moves its tail past the frozen entry
+        await connection.execute("SELECT pg_catalog.pg_notification_queue_usage()")
+        await connection.execute(statement.encode())

@@ -1,0 +1,56 @@
+"""One line per event, logfmt or JSON, to standard error: our own and those of the libraries."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+
+def configure(form: Literal["logfmt", "json"], level: str) -> None:
+    """Send every log line of this process through one formatter."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if form == "json"
+        else [structlog.processors.format_exc_info, _logfmt_safe, _LOGFMT]
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("sse_starlette").setLevel(logging.WARNING)  # logs every chunk otherwise
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells at start and end, we tell in our words
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+_LOGFMT = structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"], drop_missing=True)
+
+
+def _logfmt_safe(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Logfmt has no lists and its keys no spaces: values that are no scalars are written as text."""
+    return {
+        key: value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        for key, value in event.items()
+    }

@@ -1,0 +1,67 @@
+"""What an operator scrapes: base units, `_total` on counters only, one registry per application."""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+_DELAYS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics:
+    """The figures of one application."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.state = Enum(
+            "stability_state",
+            "What the badge shows",
+            states=["stable", "processing", "unknown"],
+            registry=registry,
+        )
+        self.state.state("unknown")
+        self.listening = Gauge(
+            "stability_listener_connected", "1 while notifications are proven to arrive", registry=registry
+        )
+        self.losses = Counter("stability_listener_losses", "Times that the listener was lost", registry=registry)
+        self.hints = Counter("stability_hints", "Notifications received", ["channel"], registry=registry)
+        self.canary = Histogram(
+            "stability_canary_delay_seconds", "NOTIFY to listener", buckets=_DELAYS, registry=registry
+        )
+        self.queue = Gauge(
+            "stability_notification_queue_ratio",
+            "Used part of Postgres's notification queue; at 1 every NOTIFY fails",
+            registry=registry,
+        )
+        self.reads = Histogram(
+            "stability_read_seconds", "Reads of the truth", ["topic"], buckets=_DELAYS, registry=registry
+        )
+        self.failures = Counter("stability_read_failures", "Reads that failed", ["topic"], registry=registry)
+        self.clients = Gauge("stability_clients", "Streams that are open", registry=registry)
+        self.frames = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
+
+    def read(self, topic: str, seconds: float, answered: bool) -> None:
+        """Note a read of `topic`."""
+        if answered:
+            self.reads.labels(topic).observe(seconds)
+        else:
+            self.failures.labels(topic).inc()
+
+    async def counted(self, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Pass `frames` on to one client and count them."""
+        with self.clients.track_inprogress():
+            async for chunk in frames:
+                self.frames.inc()
+                yield chunk
+
+    def routes(self) -> Collection[BaseRoute]:
+        """`GET /metrics`."""
+
+        async def metrics(_request: Request) -> Response:
+            return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+        return [Route("/metrics", metrics)]

@@ -1,0 +1,10 @@
+"""What is watched: one module each, all of one shape; a new monitor is a module and a line here."""
+
+from typing import Final
+
+from stability.monitors import jobs
+from stability.monitors.monitor import Monitor
+
+MONITORS: Final[tuple[Monitor, ...]] = (jobs.MONITOR,)
+
+__all__ = ["MONITORS", "Monitor"]

@@ -1,0 +1,58 @@
+"""Imports and queues: is any work not settled? One row, `system`, which the badge shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stability import details
+from stability.frames import SYSTEM
+from stability.hints import PROGRESS_CHANNEL, STABILITY_CHANNEL
+from stability.hub import Row
+from stability.monitors.monitor import Look, Monitor, Reading
+
+# One statement is one snapshot; the clock is the database's.
+_READ: Final = text("SELECT pg_catalog.clock_timestamp() AS as_of, a.* FROM stability.read_activity() a")
+
+
+async def _read(connection: AsyncConnection, look: Look) -> Reading:
+    found = (await connection.execute(_READ)).mappings().all()
+    if not found:
+        as_of = (await connection.execute(text("SELECT pg_catalog.clock_timestamp()"))).scalar_one()
+        return Reading({SYSTEM[1]: _system(look.listener, {})}, as_of)
+    sources = {str(row["source"]): _source(row) for row in found}
+    due = [float(row["next_due"]) for row in found if row["next_due"] is not None]
+    return Reading({SYSTEM[1]: _system(look.listener, sources)}, found[0]["as_of"], min(due, default=None))
+
+
+def _source(row: Mapping[str, object]) -> dict[str, object]:
+    if row["error"] is not None:
+        return {"active": None, "count": None, "error": row["error"]}
+    more = {"more": True} if row["more"] else {}
+    return {"active": row["active"], "count": row["count"], **more}
+
+
+def _system(listener: str, sources: Mapping[str, Mapping[str, object]]) -> Row:
+    active = [source["active"] for source in sources.values()]
+    # An active source is proof enough; a broken one hides whether there is another.
+    stable = False if True in active else None if None in active else True
+    return Row(_STATES[stable], {"stable": stable, "listener": listener, "sources": sources})
+
+
+_STATES: Final = {True: "stable", False: "processing", None: "unknown"}
+
+
+def _unproven(listener: str) -> Mapping[str, Row]:
+    return {SYSTEM[1]: Row("unknown", {"stable": None, "listener": listener, "sources": {}})}
+
+
+MONITOR: Final = Monitor(
+    name="jobs",
+    title="Jobs",
+    topic=SYSTEM[0],
+    read=_read,
+    channels=(STABILITY_CHANNEL, PROGRESS_CHANNEL),
+    unproven=_unproven,
+    routes=details.routes,
+)

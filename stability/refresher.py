@@ -1,0 +1,156 @@
+"""Reads the committed truth of one topic whenever something says "look", and hands it to the hub.
+
+The first hint reads at once. After that reading takes at most `READ_SHARE` of the time, so a storm of hints costs the
+database little and a slow read is asked for seldom; the last hint is always followed by a read. One read at a time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from math import inf
+from time import monotonic
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stability.database import Database, reason
+from stability.errors import DatabaseError
+from stability.hub import Hub
+from stability.monitors.monitor import Look, Monitor, Reading
+
+READ_SHARE: Final = 0.05  # of the time may go into reading, when hints come without end
+COALESCE: Final = 0.25  # seconds between two frames of a row that only progresses
+PROOF_DEADLINE: Final = 5.0  # seconds that a look may stay unanswered before the state is unknown
+RETRY: Final = 0.25  # seconds after a read that failed
+
+_log = structlog.get_logger(__name__)
+
+
+class Refresher:
+    """Keeps one monitor's topic in the hub equal to the database."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        database: Database,
+        hub: Hub,
+        *,
+        admit: Callable[[AsyncConnection], Awaitable[None]],
+        reread_seconds: float,
+        timed: Callable[[str, float, bool], None] = lambda _topic, _seconds, _answered: None,
+    ) -> None:
+        self._monitor, self._database, self._hub = monitor, database, hub
+        self._admit, self._admitted = admit, False
+        self._reread = reread_seconds or inf
+        self._timed = timed
+        self._listener = "lost"
+        self._era = 0  # grows with every loss and return: a read from before proves nothing after
+        self._wake = asyncio.Event()
+        self._wanted: frozenset[str] | None = frozenset()  # keys to read; None = all
+        self._held: frozenset[str] = frozenset()  # keys whose progress waits for the end of its window
+        self._asked = inf  # since when a look is unanswered; this and the next two in monotonic seconds
+        self._held_due = inf
+        self._full_due = inf
+        self._failing = False
+
+    def hint(self, keys: frozenset[str] | None) -> None:
+        """Something of this topic may have changed: `keys`, or anything if None."""
+        self._wanted = None if keys is None or self._wanted is None else self._wanted | keys
+        self._asked = min(self._asked, monotonic())
+        self._wake.set()
+
+    def live(self) -> None:
+        """From now on hints arrive: read everything that may have been missed."""
+        self._listener = "live"
+        self._era += 1
+        self.hint(None)
+
+    def lost(self) -> None:
+        """Hints no longer arrive: nothing that was read is proven any more."""
+        self._listener = "lost"
+        self._era += 1
+        self._admitted = False
+        self._full_due = self._held_due = inf
+        self._unproven()
+
+    async def run(self) -> None:
+        """Read when asked, for ever; returns only by cancellation."""
+        while True:
+            await self._until_wanted()
+            if self._listener == "lost":
+                continue  # its return asks for everything
+            started = monotonic()
+            answered = await self._read()
+            spent = monotonic() - started
+            self._timed(self._monitor.topic, spent, answered)
+            await asyncio.sleep(min(spent / READ_SHARE - spent, PROOF_DEADLINE) if answered else RETRY)
+
+    async def _until_wanted(self) -> None:
+        due = min(self._full_due, self._held_due)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if due == inf else max(due - monotonic(), 0)):
+                await self._wake.wait()
+        if monotonic() >= self._full_due:
+            self.hint(None)
+        if monotonic() >= self._held_due:
+            self.hint(self._held)
+        self._wake.clear()
+
+    async def _read(self) -> bool:
+        """Read what is wanted and publish it; whether the database answered."""
+        look, self._wanted = Look(self._wanted, self._listener), frozenset()
+        asked, self._asked = min(self._asked, monotonic()), inf
+        era, loop = self._era, asyncio.get_running_loop()
+        patience = max(asked + PROOF_DEADLINE - monotonic(), RETRY)
+        # Not left to the timeout alone: cancelling a query on a frozen server takes seconds of its own.
+        verdict = loop.call_later(patience, self._unproven)
+        try:
+            async with asyncio.timeout(patience), self._database.reading() as connection:
+                if not self._admitted:
+                    await self._admit(connection)
+                reading = await self._monitor.read(connection, look)
+        except (SQLAlchemyError, DatabaseError, OSError, TimeoutError) as error:
+            self._fail(error, asked)
+            return False
+        finally:
+            verdict.cancel()
+        self._recover()
+        self._admitted = era == self._era
+        if era == self._era:
+            self._publish(look, reading)
+        return True
+
+    def _publish(self, look: Look, reading: Reading) -> None:
+        gone = dict.fromkeys(look.keys - reading.rows.keys()) if look.keys else {}
+        held = self._hub.publish(
+            self._monitor.topic,
+            {**gone, **reading.rows},
+            reading.as_of,
+            complete=look.keys is None,
+            coalesce=COALESCE,
+        )
+        now = monotonic()
+        self._held, self._held_due = frozenset(held), now + COALESCE if held else inf
+        if look.keys is None:
+            self._full_due = now + min(self._reread, inf if reading.next_due is None else reading.next_due)
+
+    def _fail(self, error: Exception, asked: float) -> None:
+        self._asked = asked
+        self.hint(None)
+        if monotonic() - asked >= PROOF_DEADLINE:
+            self._unproven()
+        if not self._failing:
+            _log.warning("cannot read the state", topic=self._monitor.topic, reason=reason(error))
+        self._failing = True
+
+    def _recover(self) -> None:
+        if self._failing:
+            _log.info("reading the state again", topic=self._monitor.topic)
+        self._failing = False
+
+    def _unproven(self) -> None:
+        if rows := self._monitor.unproven(self._listener):
+            self._hub.publish(self._monitor.topic, rows, datetime.now(UTC))

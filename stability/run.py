@@ -1,0 +1,114 @@
+"""Owns the processes: the listening socket, the Postgres of our own where no database is named, and the server."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import structlog
+
+from stability import schema
+from stability.app import create_app
+from stability.database import connect, reason
+from stability.errors import DatabaseError, StabilityError
+from stability.postgres import EmbeddedPostgres, dsn_of
+from stability.server import Server, bind
+from stability.settings import Settings
+
+BACKOFF = (0.25, 3.0)  # seconds between two looks for a database that is away, drawn up to a bound that doubles
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Running:
+    """What somebody who just started a server wants to know."""
+
+    address: str
+    dsn: str
+    embedded: bool
+
+
+def up(settings: Settings, started: Callable[[Running], None]) -> None:
+    """Everything: a Postgres of our own unless a database is named, the newest schema, the server until SIGTERM or Ctrl-C."""
+    _serve(settings, started, migrate=True)
+
+
+def serve(settings: Settings, started: Callable[[Running], None]) -> None:
+    """The server alone, until SIGTERM or Ctrl-C, on a schema that somebody else migrates."""
+    _serve(settings, started, migrate=False)
+
+
+@contextmanager
+def database_of(settings: Settings, *, start: bool = True) -> Iterator[str]:
+    """The database in use, as libpq's connection string: the one that is named, else our own, which is started if need be.
+
+    Raises DatabaseError when our own does not run and `start` is false.
+    """
+    own = dsn_of(settings.data_dir)
+    if settings.conninfo is not None:
+        yield settings.conninfo
+    elif _is_running(own):
+        yield own
+    elif start:
+        with EmbeddedPostgres(settings.data_dir) as server:
+            yield server.dsn
+    else:
+        raise DatabaseError(
+            f"No database runs in {settings.data_dir}: start `stability up` in another terminal, or set DATABASE_URL."
+        )
+
+
+def _is_running(dsn: str) -> bool:
+    with suppress(psycopg.OperationalError), psycopg.connect(dsn, connect_timeout=2):
+        return True
+    return False
+
+
+def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: bool) -> None:
+    with bind(settings) as listening, database_of(settings) as conninfo:
+
+        failures: list[StabilityError] = []
+
+        async def prepare() -> None:
+            await _reached(conninfo)
+            try:
+                await asyncio.to_thread(schema.migrate, conninfo)
+            except StabilityError as error:
+                failures.append(error)
+                server.should_exit = True
+
+        app = create_app(settings, conninfo=conninfo, also=[prepare] if migrate else [])
+        server = Server(app, settings, app.state.drain)
+        started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
+        server.run(sockets=[listening])
+        if failures:
+            raise failures[0]
+        if server.crashed:
+            raise StabilityError("A part of the server crashed: the log above says which; please report it.")
+
+
+async def _reached(conninfo: str) -> None:
+    """Return once the database lets us in; the server serves `unknown` meanwhile."""
+    bound, told = BACKOFF[0], False
+    while True:
+        try:
+            await (await connect(conninfo, "stability migrate")).close()
+        except (psycopg.OperationalError, OSError) as error:
+            if not told:
+                _log.warning("the database is away, trying again until it is back", reason=reason(error))
+                told = True
+            await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 -- full jitter
+            bound = min(bound * 2, BACKOFF[1])
+        else:
+            return
+
+
+def _address(settings: Settings, name: object) -> str:
+    if settings.uds:
+        return f"unix:{Path(settings.uds)}"
+    host, port = name[:2] if isinstance(name, tuple) else (settings.host, settings.port)
+    return f"http://{f'[{host}]' if ':' in str(host) else host}:{port}{settings.root_path}"

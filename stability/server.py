@@ -1,0 +1,94 @@
+"""Our uvicorn server: says goodbye to every stream before it stops, which plain uvicorn waits for in vain."""
+
+import errno
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from sse_starlette.sse import AppStatus
+from starlette.types import ASGIApp
+
+from stability.errors import SettingError
+from stability.settings import Settings
+
+DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
+BACKLOG: Final = 4096  # connections that may wait to be accepted; the kernel's somaxconn caps it
+
+
+class Server(uvicorn.Server):
+    """Drains at SIGTERM or Ctrl-C within `DRAIN`, and returns instead of dying of the signal again."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, drain: Callable[[], None]) -> None:
+        # The browser's address counts only when a proxy that we trust names it: uvicorn reads FORWARDED_ALLOW_IPS.
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            root_path=settings.root_path,
+            timeout_graceful_shutdown=DRAIN,
+        )
+        super().__init__(config)
+        self._drain = drain
+        # The streams end by our `bye`; sse-starlette's own watcher would cut them off before it.
+        AppStatus.disable_automatic_graceful_drain()
+
+    @property
+    def crashed(self) -> bool:
+        """Whether a part of the application ended with an error, which uvicorn has logged."""
+        return self.lifespan.error_occurred
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is uvicorn's
+        """Stop at the first signal; do not wait for anything at the second."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop: also when a part of the application crashed, so that a supervisor restarts the whole."""
+        return await super().on_tick(counter) or self.crashed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Readiness goes false and every stream gets its `bye`, then uvicorn ends the rest."""
+        self._drain()
+        await super().shutdown(sockets)
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket, before anything else is started.
+
+    Raises SettingError when the address cannot be used, naming the variable and the remedy.
+    """
+    if settings.uds:
+        return _bind_unix(settings)
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except socket.gaierror as error:
+        raise SettingError("STABILITY_HOST", f"{settings.host!r} is not an address of this machine.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingError(
+                "STABILITY_PORT",
+                f"{settings.port} is already in use on {settings.host}: stop the program there or choose another port.",
+            ) from error
+        raise SettingError(
+            "STABILITY_HOST", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}."
+        ) from error
+
+
+def _bind_unix(settings: Settings) -> socket.socket:
+    path = str(settings.uds)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(path)
+    except OSError as error:
+        listener.close()
+        raise SettingError("STABILITY_UDS", f"cannot listen on {path}: {error.strerror}.") from error
+    listener.listen(BACKLOG)
+    return listener

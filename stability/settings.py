@@ -1,0 +1,133 @@
+"""Every setting, read once from the environment into one frozen object; README's table lists them (a test compares)."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stability.errors import SettingError
+
+PREFIX: Final = "STABILITY_"
+# Any of these means that libpq's own environment names the database.
+_LIBPQ: Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+_LOOPBACK: Final = ("127.", "localhost", "::1")
+
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """What an operator can choose; the variable is `STABILITY_` and the field's name, unless an alias says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="the database, as a URL or libpq's key=value; else `PG*`; else a Postgres of our own is started",
+    )
+    database_url_file: Path | None = Field(
+        None, validation_alias="DATABASE_URL_FILE", description="a file that holds `DATABASE_URL`"
+    )
+    listen_url: SecretStr | None = Field(
+        None, description="a direct connection for LISTEN, where `DATABASE_URL` leads through a pooler"
+    )
+    pghost: str | None = Field(None, validation_alias=AliasChoices(*_LIBPQ), exclude=True)
+    data_dir: Path = Field(Path(".stability"), description="folder of the embedded Postgres")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8642, ge=0, le=65_535, description="TCP port to listen on; 0 picks a free one")
+    uds: Path | None = Field(None, description="listen on this Unix socket instead of a TCP port")
+    root_path: str = Field("", description="path prefix that a proxy strips before it calls us, such as `/status`")
+    token: SecretStr | None = Field(
+        None, description="secret for everything but the badge, its stream and the health paths (header or cookie)"
+    )
+    token_file: Path | None = Field(None, description="a file that holds `STABILITY_TOKEN`")
+    allow_public: bool = Field(False, description="listen on a public address without a token")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="foreign origins whose pages may read the details, separated by commas"
+    )
+    reread_seconds: Seconds = Field(5.0, description="seconds between re-reads that no hint asked for; 0 = never")
+    canary_seconds: Seconds = Field(8.0, description="seconds between proofs that a notification arrives; 0 = at start")
+    heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = Field(
+        15.0, description="seconds between heartbeats on the stream; clients call 45 s of silence dead"
+    )
+    log_format: Literal["logfmt", "json"] = Field("logfmt", description="`logfmt` or `json`, one line an event")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("root_path")
+    @classmethod
+    def _rooted(cls, value: str) -> str:
+        if value and not value.startswith("/"):
+            raise ValueError("must begin with /, for example /status")
+        return value.rstrip("/")
+
+    @field_validator("token", "database_url", "listen_url", "token_file", "database_url_file", "uds", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in ("DATABASE_URL", "token"):
+            file = values.get(f"{name}_FILE") or values.get(f"{name}_file")
+            if file and not values.get(name):
+                try:
+                    values[name] = Path(file).read_text(encoding="utf-8").strip()
+                except OSError as error:
+                    variable = name if name.isupper() else PREFIX + name.upper()
+                    raise SettingError(f"{variable}_FILE", f"cannot read {file}: {error.strerror}.") from error
+        return values
+
+    @model_validator(mode="after")
+    def _public_needs_a_token(self) -> Self:
+        if not (self.uds or self.host.startswith(_LOOPBACK) or self.token or self.allow_public):
+            raise SettingError(
+                "STABILITY_HOST",
+                f"{self.host} can be reached from outside and there is no token: set STABILITY_TOKEN, "
+                "or STABILITY_ALLOW_PUBLIC=1 to serve the details to everybody.",
+            )
+        return self
+
+    @property
+    def conninfo(self) -> str | None:
+        """What libpq connects to; empty = its own `PG*` environment, None = the embedded Postgres."""
+        if self.database_url is not None:
+            return plain_conninfo(self.database_url.get_secret_value())
+        return None if self.pghost is None else ""
+
+    @property
+    def listen_conninfo(self) -> str | None:
+        """What the listener connects to when that is another address than `conninfo`."""
+        return plain_conninfo(self.listen_url.get_secret_value()) if self.listen_url else None
+
+
+def plain_conninfo(url: str) -> str:
+    """Drop the driver from an SQLAlchemy URL (`postgresql+psycopg://`): libpq takes the rest."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}" if separator else url
+
+
+def load(**overrides: object) -> Settings:
+    """The settings of this process; an override of None leaves the environment's value.
+
+    Raises SettingError, whose message names the variable, the value and the remedy.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _named(first) from error
+
+
+def _named(detail: Any) -> SettingError:
+    field = str(detail["loc"][0]) if detail["loc"] else "settings"
+    variable = field if field.isupper() else PREFIX + field.upper()
+    value = "" if "SECRET" in variable or "TOKEN" in variable or "URL" in variable else f"{detail['input']!r}: "
+    return SettingError(variable, f"{value}{detail['msg'].removeprefix('Value error, ')}.")

@@ -1,0 +1,145 @@
+"""The stream: first the state, from memory, then every change, to each client at its own pace.
+
+A connecting client causes no query, and a client that does not read holds up nobody: it is one integer behind, gets the
+newest state when it drains, and is dropped after `SEND_DEADLINE`. The answer is always 200: trouble is told inside the
+stream, since a browser's EventSource never comes back after an error.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Final
+
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from stability.errors import RequestError
+from stability.frames import HEARTBEAT, LISTENER, SYSTEM, bye, compact, etag, event, spread, status
+from stability.hub import Change, Hub
+from stability.metrics import Metrics
+
+SEND_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
+LONGEST_WAIT: Final = 60.0  # seconds of one long poll
+HEADERS: Final = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    "Access-Control-Allow-Origin": "*",
+}
+_CONTROL: Final = frozenset({LISTENER[0], HEARTBEAT[0]})
+
+
+def routes(hub: Hub, topics: Sequence[str], metrics: Metrics) -> Sequence[BaseRoute]:
+    """The two streams and the same state for clients that cannot stream."""
+
+    async def system_live(_request: Request) -> Response:
+        return _respond(_system(hub), metrics)
+
+    async def live(request: Request) -> Response:
+        wanted = _topics(request.query_params, topics)
+        return _respond(_everything(hub, wanted, _cursor(request, hub)), metrics)
+
+    async def system(request: Request) -> Response:
+        since, wait = request.query_params.get("since"), _seconds(request.query_params)
+        known = {
+            tag.strip().removeprefix("W/").strip('"') for tag in request.headers.get("if-none-match", "").split(",")
+        }
+        change = await _newer(hub, since, wait)
+        tag = etag(change)
+        headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+        if tag in known or since in (tag, str(change.version)):
+            return Response(status_code=304, headers=headers)
+        body = compact(status(change, hub.observed.get(SYSTEM[0])))
+        return Response(body, media_type="application/json", headers=headers)
+
+    return [
+        Route("/api/system-status/live", system_live),
+        Route("/api/live", live),
+        Route("/api/system-status", system),
+    ]
+
+
+def _respond(frames: AsyncIterator[bytes], metrics: Metrics) -> Response:
+    return EventSourceResponse(metrics.counted(frames), headers=HEADERS, ping=0, sep="\n", send_timeout=SEND_DEADLINE)
+
+
+async def _system(hub: Hub) -> AsyncIterator[bytes]:
+    """The badge's own stream: the system's row, the listener's condition and heartbeats."""
+    snapshot, _ = hub.walk(0, {SYSTEM[0]})
+    condition, cursor = hub.walk(0, {LISTENER[0]})
+    yield b"retry: %d\n" % spread() + snapshot + condition
+    async for frames in _following(hub, cursor, _CONTROL | {SYSTEM[0]}):
+        yield frames
+
+
+async def _everything(hub: Hub, topics: frozenset[str], cursor: int) -> AsyncIterator[bytes]:
+    """Every row of `topics`: what is newer than `cursor`, then `ready`, then changes."""
+    yield event({"epoch": hub.epoch, "topics": sorted(topics)}, "hello", retry=spread())
+    while True:
+        frames, cursor = hub.walk(cursor, topics | {LISTENER[0]})
+        if not frames:
+            break
+        yield frames
+    yield event({"version": cursor}, "ready", f"{hub.epoch}-{cursor}")
+    async for frames in _following(hub, cursor, topics | _CONTROL):
+        yield frames
+
+
+async def _following(hub: Hub, cursor: int, topics: Collection[str]) -> AsyncIterator[bytes]:
+    awake = asyncio.Event()
+    with hub.subscribe(awake.set):
+        while not hub.closed:
+            # Clear, then look: a change between the look and the wait wakes us again.
+            awake.clear()
+            frames, cursor = hub.walk(cursor, topics)
+            if frames:
+                yield frames
+            elif cursor == hub.version:
+                await awake.wait()
+    yield bye()
+
+
+async def _newer(hub: Hub, since: str | None, wait: float) -> Change:
+    """The system's row, at once if it differs from `since` (a version or an ETag), else when it does or after `wait`."""
+    awake = asyncio.Event()
+    deadline = asyncio.get_running_loop().time() + wait
+    with hub.subscribe(awake.set):
+        while True:
+            awake.clear()
+            change = _current(hub)
+            if hub.closed or since not in (etag(change), str(change.version)):
+                return change
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await awake.wait()
+            except TimeoutError:
+                return change
+
+
+def _current(hub: Hub) -> Change:
+    change = hub.latest(*SYSTEM)
+    if change is None:
+        raise RequestError("The state is not known yet: the server is starting.", 503)
+    return change
+
+
+def _topics(query: Mapping[str, str], known: Sequence[str]) -> frozenset[str]:
+    wanted = frozenset(filter(None, query.get("topics", ",".join(known)).split(",")))
+    if unknown := sorted(wanted - set(known)):
+        raise RequestError(f"topics: {unknown[0]!r} is not a topic here; there are {', '.join(known)}.")
+    return wanted
+
+
+def _seconds(query: Mapping[str, str]) -> float:
+    given = query.get("wait", "0")
+    if not given.isascii() or not given.isdigit() or float(given) > LONGEST_WAIT:
+        raise RequestError(f"wait: {given!r} is not a whole number of seconds from 0 to {LONGEST_WAIT:g}.")
+    return float(given)
+
+
+def _cursor(request: Request, hub: Hub) -> int:
+    """The version that the client has seen of this hub's life, else 0: an id from elsewhere means nothing here."""
+    given = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
+    epoch, _, version = given.partition("-")
+    seen = int(version) if version.isascii() and version.isdigit() and len(version) < 16 else 0
+    return seen if epoch == hub.epoch and seen <= hub.version else 0
