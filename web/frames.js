@@ -1,0 +1,89 @@
+/**
+ * What the server says, parsed once. Everything behind these functions may trust its argument.
+ *
+ * @typedef {object} Source  one watched source; `active` is null when it is broken, and `error` then says why
+ * @property {boolean | null} active
+ * @property {number | null} [count]
+ * @property {boolean} [more]  true when `count` is a floor
+ * @property {string | null} [error]
+ *
+ * @typedef {object} Status  the rich state of the system
+ * @property {"stable" | "processing" | "unknown"} state
+ * @property {boolean | null} stable
+ * @property {string} [as_of]
+ * @property {string} [since]
+ * @property {number} [version]
+ * @property {string} [listener]
+ * @property {Record<string, Source>} [sources]
+ */
+
+export class BadFrame extends Error {}
+
+/** @param {string} text @returns {Record<string, unknown>} */
+export function parseObject(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new BadFrame("not JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadFrame("not an object");
+  return value;
+}
+
+/** @param {Record<string, unknown>} frame @returns {boolean | null} */
+function stableIn(frame) {
+  const { stable } = frame;
+  if (stable === true || stable === false || stable === null) return stable;
+  throw new BadFrame("`stable` is neither true, false nor null");
+}
+
+/** The unnamed message: `{"stable": true | false | null}`. @param {string} text @returns {boolean | null} */
+export function parseMessage(text) {
+  return stableIn(parseObject(text));
+}
+
+/** The `status` event and the answer of GET /api/system-status. @param {string} text @returns {Status} */
+export function parseStatus(text) {
+  const frame = parseObject(text);
+  const stable = stableIn(frame);
+  const state = stable === null ? "unknown" : stable ? "stable" : "processing";
+  return { ...frame, stable, state };
+}
+
+/**
+ * @typedef {object} Job  an import in progress; an adopted table may lack everything but its id
+ * @property {number | string} id
+ * @property {string | null} [slug]
+ * @property {string | null} [state]
+ * @property {number | null} [total_rows]
+ * @property {number | null} [imported_rows]
+ * @property {number | null} [progress_pct]
+ *
+ * @typedef {object} Task  an analytics task in progress
+ * @property {number | string} id
+ * @property {string | null} [command]
+ * @property {string | null} [state]
+ * @property {string | null} [created_at]
+ *
+ * @typedef {object} Details
+ * @property {Job[]} import_jobs
+ * @property {Task[]} analytics_tasks
+ * @property {number} import_jobs_total
+ * @property {number} analytics_tasks_total
+ * @property {boolean} system_stable
+ */
+
+/** The answer of GET /api/system-status/details. @param {string} text @returns {Details} */
+export function parseDetails(text) {
+  const { import_jobs: jobs, analytics_tasks: tasks, system_stable: stable, ...rest } = parseObject(text);
+  if (!Array.isArray(jobs) || !Array.isArray(tasks)) throw new BadFrame("no lists of jobs and tasks");
+  if (typeof stable !== "boolean") throw new BadFrame("`system_stable` is neither true nor false");
+  return {
+    import_jobs: jobs,
+    analytics_tasks: tasks,
+    import_jobs_total: Number(rest.import_jobs_total ?? jobs.length),
+    analytics_tasks_total: Number(rest.analytics_tasks_total ?? tasks.length),
+    system_stable: stable,
+  };
+}

@@ -1,0 +1,119 @@
+import { NOTHING_YET, lost } from "./snapshot.js";
+import { TIMING } from "./timing.js";
+import { follow } from "./tabs.js";
+
+const HIDDEN = 60_000; // ms that a hidden tab goes on listening
+const UNHEARD = TIMING.silence + 5_000; // ms after which whoever holds the stream for us must be gone
+
+/** Everything on this page that shows the server at `base` shares this one object. */
+class Live {
+  snapshot = NOTHING_YET;
+  /** @type {Set<() => void>} */ #listeners = new Set();
+  /** @type {import("./tabs.js").Following | null} */ #following = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #hidden;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #unheard;
+
+  /** @param {string} base */
+  constructor(base) {
+    this.base = base;
+  }
+
+  /**
+   * Calls `listener` after every change of `snapshot`, until the function that is returned is called.
+   * The connection lives as long as somebody listens.
+   * @param {() => void} listener
+   */
+  subscribe = (listener) => {
+    const entry = () => listener(); // the same function may listen twice
+    this.#listeners.add(entry);
+    if (this.#listeners.size === 1) this.#begin();
+    return () => {
+      if (this.#listeners.delete(entry) && this.#listeners.size === 0) this.#end();
+    };
+  };
+
+  #begin() {
+    this.#follow();
+    document.addEventListener("visibilitychange", this.#visibility);
+    addEventListener("online", this.#wake);
+    addEventListener("pageshow", this.#wake);
+    addEventListener("pagehide", this.#pause);
+    this.#visibility();
+  }
+
+  #end() {
+    this.#pause();
+    document.removeEventListener("visibilitychange", this.#visibility);
+    removeEventListener("online", this.#wake);
+    removeEventListener("pageshow", this.#wake);
+    removeEventListener("pagehide", this.#pause);
+    this.snapshot = NOTHING_YET;
+  }
+
+  #follow() {
+    this.#expect();
+    this.#following = follow(this.base, (snapshot) => this.#heard(snapshot));
+  }
+
+  /** @param {import("./snapshot.js").Snapshot} snapshot */
+  #heard(snapshot) {
+    if (snapshot.loading && !this.snapshot.loading) return; // a new leader that knows less than this page
+    this.#expect();
+    this.#show(snapshot);
+  }
+
+  #expect() {
+    clearTimeout(this.#unheard);
+    this.#unheard = setTimeout(() => this.#abandoned(), UNHEARD);
+  }
+
+  /** The worker or the tab that shared its stream is gone without a word. */
+  #abandoned() {
+    this.#following?.stop();
+    this.#show(lost(this.snapshot, "reconnecting"));
+    this.#follow();
+  }
+
+  #visibility = () => {
+    clearTimeout(this.#hidden);
+    if (document.visibilityState === "hidden") this.#hidden = setTimeout(this.#pause, HIDDEN);
+    else this.#wake();
+  };
+
+  #wake = () => {
+    if (this.#following) this.#following.wake();
+    else if (document.visibilityState === "visible") this.#follow();
+  };
+
+  /** A page that nobody sees gives its place to others, and claims to know nothing. A leader that stops hands over at once. */
+  #pause = () => {
+    clearTimeout(this.#hidden);
+    clearTimeout(this.#unheard);
+    this.#following?.stop();
+    this.#following = null;
+    if (!this.snapshot.loading) this.#show({ ...lost(this.snapshot, "paused"), error: null });
+  };
+
+  /** @param {import("./snapshot.js").Snapshot} snapshot */
+  #show(snapshot) {
+    this.snapshot = snapshot;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+/** @type {Map<string, Live>} */
+const servers = new Map();
+
+/** The server that these modules came from. */
+export const HOME = new URL(".", import.meta.url).href;
+
+/**
+ * The live state of one server: `subscribe(listener)` and `snapshot`.
+ * @param {string | URL} [server]  its root; without one, the server that these modules came from
+ */
+export function live(server = HOME) {
+  const base = new URL(server, globalThis.location?.href ?? HOME).href.replace(/\/?$/, "/");
+  const known = servers.get(base) ?? new Live(base);
+  servers.set(base, known);
+  return known;
+}

@@ -1,0 +1,46 @@
+import { html, setAttributes, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { spoken } from "./words.js";
+
+/** @typedef {import("./frames.js").Source} Source */
+
+/**
+ * One line for each watched source, kept and patched by its name.
+ * @param {HTMLElement} list @param {Record<string, Source>} sources
+ */
+export function showSources(list, sources) {
+  const known = new Map([...list.children].map((line) => [line.getAttribute("data-source"), line]));
+  const lines = Object.entries(sources).map(([name, source]) => patched(known.get(name) ?? line(name), source));
+  const same = lines.length === list.children.length && lines.every((each, place) => each === list.children[place]);
+  if (!same) list.replaceChildren(...lines);
+}
+
+/** @param {string} name */
+function line(name) {
+  return html(
+    "li",
+    { "data-source": name },
+    html("span", { class: "source" }, spoken(name)),
+    html("span", { class: "count" }, html("span"), icon("unknown")),
+    html("span", { class: "reason", hidden: true }),
+  );
+}
+
+/** @param {Element} line @param {Source} source */
+function patched(line, source) {
+  const [, count, reason] = /** @type {[Element, Element, HTMLElement]} */ ([...line.children]);
+  const state = source.active === null ? "unknown" : source.active ? "processing" : "stable";
+  setText(/** @type {Element} */ (count.firstElementChild), words(source));
+  if (line.getAttribute("data-state") !== state) count.lastElementChild?.replaceWith(icon(state));
+  setAttributes(line, { "data-state": state });
+  reason.hidden = !source.error;
+  setText(reason, source.error ?? "");
+  return line;
+}
+
+/** @param {Source} source */
+function words({ active, count, more }) {
+  if (active === null) return "Not known";
+  if (!active) return "Nothing in progress";
+  return typeof count === "number" ? `${count}${more ? " or more" : ""} in progress` : "In progress";
+}

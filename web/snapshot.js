@@ -1,0 +1,47 @@
+/**
+ * What a browser knows about one server at one moment: a value that is replaced, never changed, and that travels between tabs.
+ *
+ * @typedef {import("./frames.js").Status} Status
+ * @typedef {"connecting" | "live" | "reconnecting" | "polling" | "offline" | "paused"} Transport
+ *
+ * @typedef {object} Snapshot
+ * @property {boolean | null} stable  null: not known
+ * @property {boolean} loading  true until the first state or the first failure
+ * @property {string | null} error
+ * @property {Status | null} status  the rich state, while it is known
+ * @property {Transport} transport  how the state travels, apart from what it is
+ * @property {string | null} note  a sentence about the transport worth telling
+ * @property {string | null} build  the server's build, as its heartbeat names it
+ * @property {number | null} provenAt  when something last proved the state, by this browser's clock (ms)
+ * @property {number} beat  grows with everything heard
+ */
+
+export const BAD_FRAME = "Error processing status update.";
+export const CONNECTION_ERROR = "Connection error. Status updates may be unavailable.";
+
+/** @type {Readonly<Snapshot>} */
+export const NOTHING_YET = Object.freeze({
+  stable: null,
+  loading: true,
+  error: null,
+  status: null,
+  transport: "connecting",
+  note: null,
+  build: null,
+  provenAt: null,
+  beat: 0,
+});
+
+/**
+ * The same snapshot after its delivery can no longer be proven: old news is not news.
+ * @param {Snapshot} snapshot @param {Transport} transport @returns {Snapshot}
+ */
+export function lost(snapshot, transport) {
+  return { ...snapshot, stable: null, loading: false, error: CONNECTION_ERROR, status: null, transport };
+}
+
+/** @param {Snapshot} snapshot @returns {"loading" | "stable" | "processing" | "unknown"} */
+export function stateOf({ stable, loading }) {
+  if (loading) return "loading";
+  return stable === null ? "unknown" : stable ? "stable" : "processing";
+}

@@ -1,0 +1,51 @@
+const ANSWER = 5_000; // ms; a worker answers at once, unless it could not be loaded
+
+/**
+ * The worker of this origin, or null where there can be none: no such thing in the browser, or this module is embedded from elsewhere.
+ * @param {string} base
+ */
+export function workerFor(base) {
+  if (typeof SharedWorker === "undefined") return null;
+  try {
+    return new SharedWorker(new URL("./tabs-worker.js", import.meta.url), { type: "module", name: `stability-1 ${base}` });
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {SharedWorker} worker @param {string} base
+ * @param {import("./tabs.js").Deliver} deliver
+ * @param {() => import("./tabs.js").Following} otherwise  what to do when the worker turns out not to work
+ * @returns {import("./tabs.js").Following}
+ */
+export function followWorker(worker, base, deliver, otherwise) {
+  const { port } = worker;
+  /** @type {import("./tabs.js").Following | null} */
+  let instead = null;
+  let stopped = false;
+  const giveUp = () => {
+    leave();
+    if (!stopped) instead ??= otherwise();
+  };
+  const deadline = setTimeout(giveUp, ANSWER);
+  const leave = () => {
+    clearTimeout(deadline);
+    port.postMessage({ leave: true });
+    port.close();
+  };
+  worker.onerror = giveUp;
+  port.onmessage = ({ data }) => {
+    clearTimeout(deadline);
+    if (data.snapshot && !stopped && !instead) deliver(data.snapshot);
+  };
+  port.postMessage({ follow: base });
+  return {
+    stop: () => {
+      stopped = true;
+      if (instead) instead.stop();
+      else leave();
+    },
+    wake: () => (instead ? instead.wake() : port.postMessage({ wake: true })),
+  };
+}
