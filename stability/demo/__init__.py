@@ -1,0 +1,67 @@
+"""A small honest workload: a CSV file goes through `import_job`, then analytics tasks compute over its rows.
+
+It knows nothing of the server, and the server nothing of it: both meet in the database, as any writer and the badge do.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import psycopg
+from rich.console import Console
+
+from stability.demo.cleaning import clean_up
+from stability.demo.connecting import as_sentence, connected
+from stability.demo.plan import Outcome, Plan
+from stability.demo.terminal import Screen
+from stability.demo.workload import Demo
+from stability.errors import DatabaseError
+
+__all__ = ["Outcome", "Plan", "clean", "run"]
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
+def run(conninfo: str, plan: Plan, *, console: Console) -> Outcome:
+    """Import the plan's file, or one made for the purpose, and compute over what was imported.
+
+    Raises SettingError for a wrong argument, DatabaseError when nothing can be begun. A file that is no CSV, trouble on
+    the way and Ctrl-C are outcomes: they are told on `console`, and nothing half-loaded stays.
+    """
+    plan.check()
+    try:
+        with _interruptible(), connected(conninfo) as connection:
+            return Demo(conninfo, plan, Screen(console), connection).run()
+    except psycopg.Error as error:
+        raise DatabaseError(as_sentence(error)) from error
+
+
+def clean(conninfo: str, *, console: Console) -> None:
+    """Remove everything that demos ever wrote; raises DatabaseError when one is running."""
+    try:
+        with connected(conninfo) as connection:
+            removed = clean_up(connection)
+    except psycopg.Error as error:
+        raise DatabaseError(as_sentence(error)) from error
+    Screen(console).say("removed everything of the demo" if removed else "there is nothing of the demo to remove")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let what ends a program politely end the run as Ctrl-C does, so that its job is settled."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,35 @@
+"""Removing what demos wrote: their jobs and tasks in the host's tables, the commands they registered, their schema."""
+
+from typing import Any, LiteralString
+
+from psycopg import Connection
+
+from stability.demo import ledger
+from stability.errors import DatabaseError
+
+_LIVE: LiteralString = """
+    SELECT id FROM stability_demo.run WHERE ended_at IS NULL AND NOT pg_try_advisory_xact_lock(%s, id) LIMIT 1
+"""
+# Each runs in turn; a command that tasks of others use as well stays.
+_REMOVE: tuple[LiteralString, ...] = (
+    "DELETE FROM worker.tasks AS t USING stability_demo.work AS w WHERE t.id = w.task",
+    "DELETE FROM public.import_job AS j USING stability_demo.run AS r WHERE j.id = r.job",
+    """
+    DELETE FROM worker.command_registry AS c USING stability_demo.registered AS r
+     WHERE c.command::text = r.command AND NOT EXISTS (SELECT FROM worker.tasks AS t WHERE t.command = c.command)
+    """,
+    "DROP SCHEMA stability_demo CASCADE",
+)
+
+
+def clean_up(connection: Connection[Any]) -> bool:
+    """Remove it all or nothing, and say whether there was anything; raises DatabaseError while a demo is running."""
+    with connection.transaction():
+        if not ledger.exists(connection):
+            return False
+        live = connection.execute(_LIVE, (ledger.LOCK,)).fetchone()
+        if live is not None:
+            raise DatabaseError(f"demo run {live[0]} is going on; stop it first, or wait for its end")
+        for statement in _REMOVE:
+            connection.execute(statement)
+    return True
