@@ -19,7 +19,7 @@ export const TIMING = Object.freeze({
   detailsTimeout: 10_000,
 });
 
-/** @typedef {typeof TIMING} Timing */
+/** @typedef {{ readonly [Bound in keyof typeof TIMING]: number }} Timing */
 
 /**
  * Full jitter: anything up to a bound that doubles, so that ten thousand browsers do not come back in step.
