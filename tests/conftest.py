@@ -4,7 +4,11 @@ import pytest
 
 pytest_plugins = (
     "tests.fixtures.postgres",
+    "tests.fixtures.browser",
+    "tests.fixtures.host",
+    "tests.fixtures.node",
     "tests.fixtures.server",
+    "tests.fixtures.demo",
 )
 
 
