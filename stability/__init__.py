@@ -1,14 +1,14 @@
 """Stability: a live status badge over Postgres that never lies.
 
-    your tables ──trigger: "look"──▶ NOTIFY ──▶ listener ──hint──▶ refresher ──state──▶ hub ──bytes──▶ stream ──▶ clients
-                                                                      │ reads committed rows                  │
-                                                                   database ◀──── details (on demand) ◀────────┘
+    your tables ──trigger: "look"──▶ NOTIFY ──▶ listener ──hint──▶ refresher ──state──▶ hub ──bytes──▶ stream ──▶ client
+                                                                      │ reads committed rows              │
+                                                                   database ◀──── details (on demand) ◀───┘
 
 The import rule: arrows of the picture are callables that `app` passes on; parts do not import one another to the right.
 `app` alone knows all parts, `run` alone owns processes, `cli` alone prints. `monitors/` holds what is watched.
 
-The recovery rule: whatever failed, the listener is replaced, LISTEN comes first, then the state is read, then it is pushed
-to the clients already connected. Start, reconnect and failover are the same path; in between the state is unknown.
+The recovery rule: whatever failed, the listener is replaced, LISTEN comes first, then the state is read, then it is
+pushed to the clients already connected. Start, reconnect and failover are one path; in between the state is unknown.
 """
 
 __version__ = "0.1.0"

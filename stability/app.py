@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from stability import access, answers, health, hints, pages, revision, stream
 from stability.announcer import Announcer
@@ -140,8 +141,8 @@ def create_app(
     """The status server as an application, to be served or mounted.
 
     Settings come from the environment unless given; `conninfo` (libpq) wins over `DATABASE_URL`; `also` runs beside the
-    parts. A host that mounts the application enters `app.router.lifespan_context(app)` in its own lifespan, since Starlette
-    does not start what it mounts. Raises SettingError when a setting is wrong or no database is named.
+    parts. A host that mounts the application enters `app.router.lifespan_context(app)` in its own lifespan, since
+    Starlette does not start what it mounts. Raises SettingError when a setting is wrong or no database is named.
     """
     settings = settings or load()
     conninfo = settings.conninfo if conninfo is None else conninfo
@@ -162,7 +163,10 @@ def create_app(
             *access.routes(token),
             *pages.routes(),
         ],
-        middleware=[Middleware(access.Access, token=token, allowed_origins=settings.allowed_origins)],
+        middleware=[
+            Middleware(CORSMiddleware, allow_origins=settings.allowed_origins, allow_headers=["Authorization"]),
+            Middleware(access.Access, token=token, allowed_origins=settings.allowed_origins),
+        ],
         exception_handlers=answers.HANDLERS,
         lifespan=lifespan,
     )

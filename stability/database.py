@@ -14,7 +14,7 @@ STATEMENT_TIMEOUT: Final = 2000  # milliseconds that Postgres gives one read
 POOL: Final = 4  # connections kept; ten thousand browsers need no more, since clients never cause a query
 SERVER_ROLE: Final = "stability_server"
 
-# A half-open connection is noticed by the kernel, not by luck; TCP_USER_TIMEOUT bounds what was sent and not acknowledged.
+# The kernel notices a half-open connection: TCP_USER_TIMEOUT bounds what was sent and never acknowledged.
 _NETWORK: Final = {
     "connect_timeout": "2",
     "keepalives_idle": "5",

@@ -1,4 +1,4 @@
-"""What a notification asks for: it says "look", never what is to be seen, and one that nobody understands says it too."""
+"""What a notification asks for: it says "look", never what is to be seen, and one nobody understands says it too."""
 
 import json
 from dataclasses import dataclass
@@ -31,7 +31,10 @@ EVERYTHING: Final = Hint()
 
 
 def parse(channel: str, payload: str) -> Hint | None:
-    """What a notification asks for; None when it is a server's own announcement. A broken payload is logged and asks for all."""
+    """What a notification asks for; None when it is a server's own announcement.
+
+    A broken payload is logged and asks for everything.
+    """
     try:
         said = json.loads(payload)
     except ValueError:

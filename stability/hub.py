@@ -1,7 +1,8 @@
 """The latest state of every key, each with the version at which it came; a subscriber is one integer.
 
 The hub holds state, not events: a burst of ten thousand commits is one change, a slow client costs nothing, and
-snapshot and live are one walk over the changes in version order. Nothing but the refreshers and the heartbeat writes here.
+snapshot and live are one walk over the changes in version order. Nothing but the refreshers, the listener's condition
+and the heartbeat writes here.
 """
 
 import secrets
@@ -14,6 +15,7 @@ from datetime import datetime
 from typing import Final
 
 TURN: Final = 64 * 1024  # bytes after which one walk stops, so that a large snapshot leaves room for other clients
+RESET: Final = b"event: reset\ndata: {}\n\n"
 TOMBSTONES: Final = 1000  # gone keys remembered; a client that is further behind starts again
 
 
@@ -59,13 +61,13 @@ class Hub:
     def __init__(self, encode: Callable[[str, Change], Frames]) -> None:
         self.epoch: Final = secrets.token_hex(4)
         self.version = 0
+        self.floor = 0  # version of the newest tombstone that was forgotten
         self.closed = False
         self.observed: dict[str, datetime] = {}
         self._encode = encode
         self._topics: dict[str, dict[str, _Step]] = {}
         self._log: list[_Step] = []
         self._gone: list[_Step] = []
-        self._floor = 0  # version of the newest tombstone that was forgotten
         self._wakes: set[Callable[[], None]] = set()
 
     @property
@@ -103,32 +105,32 @@ class Hub:
             if row and step and step.change.row and row.state == step.change.row.state and now - step.at < coalesce:
                 held.add(key)
                 continue
-            self._append(topic, key, row, step, observed_at, now)
+            self._append(self._next(topic, key, row, observed_at), now)
         if self.version > before:
             self._compact()
             self._wake()
         return held
 
-    def _append(  # noqa: PLR0913 - one call, one step
-        self, topic: str, key: str, row: Row | None, step: _Step | None, observed_at: datetime, now: float
-    ) -> None:
-        self.version += 1
-        last = step.change if step else None
-        same = last is not None and last.row is not None and row is not None and last.row.state == row.state
-        state_version, since = (last.state_version, last.since) if last and same else (self.version, observed_at)
-        change = Change(topic, key, self.version, row, state_version, since, observed_at)
-        new = _Step(change, self._encode(self.epoch, change), now)
-        self._topics[topic][key] = new
-        self._log.append(new)
-        if row is None:
-            self._gone.append(new)
+    def _next(self, topic: str, key: str, row: Row | None, observed_at: datetime) -> Change:
+        version, last = self.version + 1, self.latest(topic, key)
+        same_state = bool(last and last.row and row and last.row.state == row.state)
+        state_version, since = (last.state_version, last.since) if last and same_state else (version, observed_at)
+        return Change(topic, key, version, row, state_version, since, observed_at)
+
+    def _append(self, change: Change, now: float) -> None:
+        self.version = change.version
+        step = _Step(change, self._encode(self.epoch, change), now)
+        self._topics[change.topic][change.key] = step
+        self._log.append(step)
+        if change.row is None:
+            self._gone.append(step)
 
     def _compact(self) -> None:
         if len(self._gone) > 2 * TOMBSTONES:
             for step in self._gone[:-TOMBSTONES]:
                 if self._is_latest(step):
                     del self._topics[step.change.topic][step.change.key]
-                    self._floor = step.change.version
+                    self.floor = step.change.version
             del self._gone[:-TOMBSTONES]
         if len(self._log) > 64 + 2 * sum(map(len, self._topics.values())):
             self._log = [step for step in self._log if self._is_latest(step)]
@@ -136,28 +138,12 @@ class Hub:
     def _is_latest(self, step: _Step) -> bool:
         return self._topics[step.change.topic].get(step.change.key) is step
 
-    def walk(self, cursor: int, topics: Collection[str]) -> tuple[bytes, int]:
-        """The frames of `topics` after version `cursor`, about `TURN` bytes at most, and the cursor to go on from.
-
-        Cursor 0 begins a snapshot. A cursor older than the tombstones that are remembered begins one too, after a
-        `reset` event, since keys may have gone in between.
-        """
-        parts: list[bytes] = []
-        if 0 < cursor < self._floor:
-            parts.append(b"event: reset\ndata: {}\n\n")
-            cursor = 0
-        size, seen = 0, cursor
-        for index in range(bisect_right(self._log, cursor, key=_version), len(self._log)):
+    def after(self, version: int) -> Iterator[tuple[Change, Frames]]:
+        """Every key that changed after `version`, as it is now, in the order of its last change."""
+        for index in range(bisect_right(self._log, version, key=_version), len(self._log)):
             step = self._log[index]
-            if step.change.topic in topics and self._is_latest(step) and not (seen == 0 and step.change.row is None):
-                frames = step.frames
-                frame = frames.opening + frames.body if step.change.state_version > seen else frames.body
-                parts.append(frame)
-                size += len(frame)
-            cursor = step.change.version
-            if size >= TURN:
-                return b"".join(parts), cursor
-        return b"".join(parts), self.version
+            if self._is_latest(step):
+                yield step.change, step.frames
 
     @contextmanager
     def subscribe(self, wake: Callable[[], None]) -> Iterator[None]:
@@ -176,6 +162,45 @@ class Hub:
     def _wake(self) -> None:
         for wake in tuple(self._wakes):
             wake()
+
+
+class Reader:
+    """One subscriber's place: the version that it has seen of `topics`. Cursor 0 begins a snapshot."""
+
+    __slots__ = ("_floor", "_hub", "_topics", "cursor")
+
+    def __init__(self, hub: Hub, topics: Collection[str], cursor: int = 0) -> None:
+        self._hub, self._topics, self.cursor = hub, topics, cursor
+        self._floor = 0  # the hub's floor when this snapshot began; 0 for a cursor from elsewhere
+
+    @property
+    def behind(self) -> bool:
+        """Whether anything was published after the cursor."""
+        return self.cursor < self._hub.version
+
+    def read(self) -> bytes:
+        """The frames after the cursor, about `TURN` bytes at most, which moves on.
+
+        A cursor older than the tombstones that are remembered begins a new snapshot after a `reset` event, since keys
+        may have gone in between. A snapshot that is read in turns does so only if tombstones were forgotten meanwhile.
+        """
+        parts: list[bytes] = []
+        if 0 < self.cursor < self._hub.floor != self._floor:
+            parts.append(RESET)
+            self.cursor = 0
+        if self.cursor == 0:
+            self._floor = self._hub.floor
+        size, seen = 0, self.cursor
+        for change, frames in self._hub.after(self.cursor):
+            if change.topic in self._topics and (change.row or seen):
+                frame = frames.opening + frames.body if change.state_version > seen else frames.body
+                parts.append(frame)
+                size += len(frame)
+            if size >= TURN:
+                self.cursor = change.version
+                return b"".join(parts)
+        self.cursor = self._hub.version
+        return b"".join(parts)
 
 
 def _version(step: _Step) -> int:

@@ -1,7 +1,7 @@
 """One connection that only LISTENs, and proves that what is sent arrives.
 
-Connect, LISTEN, prove, then let the refreshers read and push: the same path for start, reconnect and failover, since any
-other order loses what commits in between. A connection that failed is never mended, only replaced.
+Connect, LISTEN, prove, then let the refreshers read and push: the same path for start, reconnect and failover, since
+any other order loses what commits in between. A connection that failed is never mended, only replaced.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest; the wait is drawn be
 _log = structlog.get_logger(__name__)
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The connection no longer proves that notifications arrive."""
 
 
@@ -32,7 +32,8 @@ class Listener:
     """Listens on `channels` for as long as it runs; hears, proves, and says when it cannot.
 
     `heard(channel, payload)` gets every notification but the canary. `probe(payload)` must send the canary over another
-    connection. `live()` is called once LISTEN is proven: now read. `lost(reason)` is called when nothing is proven any more.
+    connection. `live()` is called once LISTEN is proven: now read. `lost(reason)` is called when nothing is proven any
+    more, and again for every try that fails.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -67,7 +68,7 @@ class Listener:
                     bound = BACKOFF[0]
                     self._tell_live()
                     await self._keep_proving()
-            except (psycopg.Error, OSError, TimeoutError, Lost) as error:
+            except (psycopg.Error, OSError, TimeoutError, LostError) as error:
                 self._tell_lost(reason(error))
             await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 - full jitter
             bound = min(bound * 2, BACKOFF[1])
@@ -99,7 +100,7 @@ class Listener:
         try:
             pgconn.consume_input()
         except psycopg.OperationalError as error:
-            self._broken.set_exception(Lost(reason(error)))
+            self._broken.set_exception(LostError(reason(error)))
             return
         while notify := pgconn.notifies():
             self._notified(notify.relname.decode(), notify.extra.decode(errors="replace"))
@@ -121,7 +122,7 @@ class Listener:
         async with asyncio.timeout(CANARY_DEADLINE):
             await self._probe(self._canary)
         if not await self._wait(self._echo, CANARY_DEADLINE - (time.monotonic() - sent)):
-            raise Lost(f"a notification did not arrive within {CANARY_DEADLINE:g} s")
+            raise LostError(f"a notification did not arrive within {CANARY_DEADLINE:g} s")
         self._proved(time.monotonic() - sent)
 
     async def _wait(self, fact: asyncio.Future[None], seconds: float | None) -> bool:

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from stability import __version__
 from stability.resources import folder
 
-# Foreign pages may load what the badge is made of, and nothing else of ours may be framed or run anything from elsewhere.
+# Foreign pages may load what the badge is made of; our own page runs nothing from elsewhere.
 _HEADERS: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*"}
 _POLICY: Final = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'; object-src 'none'"
 

@@ -122,14 +122,17 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + START_PATIENCE
         try:
             while not _answers(cluster.socket_folder(self._home)):
-                if process.poll() is not None:
-                    raise EmbeddedError(f"Postgres did not start: {self._last_line()} (see {self.log}).")
-                if time.monotonic() > deadline:
-                    raise EmbeddedError(f"Postgres did not answer within {START_PATIENCE:.0f} s (see {self.log}).")
+                self._check(process, deadline)
                 time.sleep(cluster.LOOK_AGAIN)
         except BaseException:
             self.stop()
             raise
+
+    def _check(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        if process.poll() is not None:
+            raise EmbeddedError(f"Postgres did not start: {self._last_line()} (see {self.log}).")
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"Postgres did not answer within {START_PATIENCE:.0f} s (see {self.log}).")
 
     def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()

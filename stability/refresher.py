@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 class Refresher:
     """Keeps one monitor's topic in the hub equal to the database."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the composition root names every part
         self,
         monitor: Monitor,
         database: Database,

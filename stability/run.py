@@ -33,7 +33,7 @@ class Running:
 
 
 def up(settings: Settings, started: Callable[[Running], None]) -> None:
-    """Everything: a Postgres of our own unless a database is named, the newest schema, the server until SIGTERM or Ctrl-C."""
+    """Everything, until SIGTERM or Ctrl-C: a Postgres of our own unless one is named, the newest schema, the server."""
     _serve(settings, started, migrate=True)
 
 
@@ -44,7 +44,7 @@ def serve(settings: Settings, started: Callable[[Running], None]) -> None:
 
 @contextmanager
 def database_of(settings: Settings, *, start: bool = True) -> Iterator[str]:
-    """The database in use, as libpq's connection string: the one that is named, else our own, which is started if need be.
+    """The database in use, for libpq: the one that is named, else our own, which is started if need be.
 
     Raises DatabaseError when our own does not run and `start` is false.
     """
@@ -70,7 +70,6 @@ def _is_running(dsn: str) -> bool:
 
 def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: bool) -> None:
     with bind(settings) as listening, database_of(settings) as conninfo:
-
         failures: list[StabilityError] = []
 
         async def prepare() -> None:

@@ -37,12 +37,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._drain = drain
         # The streams end by our `bye`; sse-starlette's own watcher would cut them off before it.
-        AppStatus.disable_automatic_graceful_drain()
+        AppStatus.enable_automatic_graceful_drain = False
 
     @property
     def crashed(self) -> bool:
         """Whether a part of the application ended with an error, which uvicorn has logged."""
-        return self.lifespan.error_occurred
+        return bool(self.lifespan.error_occurred)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is uvicorn's
         """Stop at the first signal; do not wait for anything at the second."""

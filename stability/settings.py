@@ -1,5 +1,6 @@
 """Every setting, read once from the environment into one frozen object; README's table lists them (a test compares)."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -11,13 +12,12 @@ from stability.errors import SettingError
 PREFIX: Final = "STABILITY_"
 # Any of these means that libpq's own environment names the database.
 _LIBPQ: Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
-_LOOPBACK: Final = ("127.", "localhost", "::1")
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class Settings(BaseSettings):
-    """What an operator can choose; the variable is `STABILITY_` and the field's name, unless an alias says otherwise."""
+    """What an operator can choose; the variable is `STABILITY_` and the field's name, unless it has an alias."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
 
@@ -86,7 +86,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _public_needs_a_token(self) -> Self:
-        if not (self.uds or self.host.startswith(_LOOPBACK) or self.token or self.allow_public):
+        if not (self.uds or _is_loopback(self.host) or self.token or self.allow_public):
             raise SettingError(
                 "STABILITY_HOST",
                 f"{self.host} can be reached from outside and there is no token: set STABILITY_TOKEN, "
@@ -105,6 +105,14 @@ class Settings(BaseSettings):
     def listen_conninfo(self) -> str | None:
         """What the listener connects to when that is another address than `conninfo`."""
         return plain_conninfo(self.listen_url.get_secret_value()) if self.listen_url else None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`; a name other than localhost may point anywhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def plain_conninfo(url: str) -> str:

@@ -6,7 +6,7 @@ stream, since a browser's EventSource never comes back after an error.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from sse_starlette import EventSourceResponse
@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute, Route
 
 from stability.errors import RequestError
 from stability.frames import HEARTBEAT, LISTENER, SYSTEM, bye, compact, etag, event, spread, status
-from stability.hub import Change, Hub
+from stability.hub import Change, Hub, Reader
 from stability.metrics import Metrics
 
 SEND_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
 LONGEST_WAIT: Final = 60.0  # seconds of one long poll
+LONGEST_NUMBER: Final = 15  # digits of a version that a client may send
 HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
@@ -65,42 +66,39 @@ def _respond(frames: AsyncIterator[bytes], metrics: Metrics) -> Response:
 
 async def _system(hub: Hub) -> AsyncIterator[bytes]:
     """The badge's own stream: the system's row, the listener's condition and heartbeats."""
-    snapshot, _ = hub.walk(0, {SYSTEM[0]})
-    condition, cursor = hub.walk(0, {LISTENER[0]})
-    yield b"retry: %d\n" % spread() + snapshot + condition
-    async for frames in _following(hub, cursor, _CONTROL | {SYSTEM[0]}):
+    state, condition = Reader(hub, {SYSTEM[0]}).read(), Reader(hub, {LISTENER[0]}).read()
+    reader = Reader(hub, _CONTROL | {SYSTEM[0]}, hub.version)
+    yield b"retry: %d\n" % spread() + state + condition
+    async for frames in _following(hub, reader):
         yield frames
 
 
 async def _everything(hub: Hub, topics: frozenset[str], cursor: int) -> AsyncIterator[bytes]:
     """Every row of `topics`: what is newer than `cursor`, then `ready`, then changes."""
     yield event({"epoch": hub.epoch, "topics": sorted(topics)}, "hello", retry=spread())
-    while True:
-        frames, cursor = hub.walk(cursor, topics | {LISTENER[0]})
-        if not frames:
-            break
+    snapshot = Reader(hub, topics | {LISTENER[0]}, cursor)
+    while frames := snapshot.read():
         yield frames
-    yield event({"version": cursor}, "ready", f"{hub.epoch}-{cursor}")
-    async for frames in _following(hub, cursor, topics | _CONTROL):
+    yield event({"version": snapshot.cursor}, "ready", f"{hub.epoch}-{snapshot.cursor}")
+    async for frames in _following(hub, Reader(hub, topics | _CONTROL, snapshot.cursor)):
         yield frames
 
 
-async def _following(hub: Hub, cursor: int, topics: Collection[str]) -> AsyncIterator[bytes]:
+async def _following(hub: Hub, reader: Reader) -> AsyncIterator[bytes]:
     awake = asyncio.Event()
     with hub.subscribe(awake.set):
         while not hub.closed:
             # Clear, then look: a change between the look and the wait wakes us again.
             awake.clear()
-            frames, cursor = hub.walk(cursor, topics)
-            if frames:
+            if frames := reader.read():
                 yield frames
-            elif cursor == hub.version:
+            else:
                 await awake.wait()
     yield bye()
 
 
 async def _newer(hub: Hub, since: str | None, wait: float) -> Change:
-    """The system's row, at once if it differs from `since` (a version or an ETag), else when it does or after `wait`."""
+    """The system's row: at once if it is not `since` (a version or an ETag), else once it changed or `wait` is over."""
     awake = asyncio.Event()
     deadline = asyncio.get_running_loop().time() + wait
     with hub.subscribe(awake.set):
@@ -141,5 +139,5 @@ def _cursor(request: Request, hub: Hub) -> int:
     """The version that the client has seen of this hub's life, else 0: an id from elsewhere means nothing here."""
     given = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
     epoch, _, version = given.partition("-")
-    seen = int(version) if version.isascii() and version.isdigit() and len(version) < 16 else 0
+    seen = int(version) if version.isascii() and version.isdigit() and len(version) <= LONGEST_NUMBER else 0
     return seen if epoch == hub.epoch and seen <= hub.version else 0

@@ -1,9 +1,9 @@
 """Imports and queues: is any work not settled? One row, `system`, which the badge shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stability import details
@@ -26,7 +26,7 @@ async def _read(connection: AsyncConnection, look: Look) -> Reading:
     return Reading({SYSTEM[1]: _system(look.listener, sources)}, found[0]["as_of"], min(due, default=None))
 
 
-def _source(row: Mapping[str, object]) -> dict[str, object]:
+def _source(row: RowMapping) -> dict[str, object]:
     if row["error"] is not None:
         return {"active": None, "count": None, "error": row["error"]}
     more = {"more": True} if row["more"] else {}
