@@ -4,7 +4,6 @@ import { adopt, setAttributes, setText } from "./dom.js";
 import { HOME, live } from "./live.js";
 import { showSources } from "./page-sources.js";
 import { Transport } from "./page-transport.js";
-import { stateOf } from "./snapshot.js";
 import { WORK } from "./styles.js";
 import { setTime } from "./times.js";
 import { WORDS } from "./words.js";
@@ -55,7 +54,6 @@ function showSnapshot() {
   part("sources").hidden = !status?.sources;
   if (status?.sources) showSources(/** @type {HTMLElement} */ (part("sources").querySelector("ul")), status.sources);
   if (provenAt) setTime(/** @type {HTMLTimeElement} */ (part("as-of")), provenAt);
-  part("work").classList.toggle("old", stateOf(snapshot) === "unknown");
 }
 
 function showWork() {

@@ -32,7 +32,7 @@ button:focus-visible, a:focus-visible, .body:focus-visible { outline: 2px solid 
   --surface: light-dark(color-mix(in srgb, #ffd24a 38%, #fff), color-mix(in srgb, var(--tone) 14%, #14181f));
 }
 .badge[data-state="unknown"], .badge[data-state="loading"] { border-style: dashed; border-color: var(--tone); }
-.stack { display: inline-grid; align-items: center; }
+.stack { display: inline-grid; align-items: center; text-align: start; }
 .stack > * { grid-area: 1 / 1; visibility: hidden; }
 .badge[data-state="loading"] [data-for="loading"], .badge[data-state="stable"] [data-for="stable"],
 .badge[data-state="processing"] [data-for="processing"], .badge[data-state="unknown"] [data-for="unknown"] { visibility: visible; }
@@ -77,8 +77,8 @@ h2 { margin: 0; font-size: 1.125rem; font-weight: 650; line-height: 1.3; }
 }
 .close:hover { background: light-dark(#eef0f3, #262d37); }
 .body {
-  box-sizing: border-box; min-height: 5.5rem; max-height: 60vh; overflow-y: auto; overscroll-behavior: contain; scrollbar-gutter: stable;
-  padding: 1.1rem 1.25rem; border-block: 1px solid light-dark(#e6e9ed, #272e38);
+  box-sizing: border-box; min-height: 5.5rem; max-height: 60vh; overflow-y: auto; overscroll-behavior: contain;
+  padding: 1.1rem 1.25rem; border-top: 1px solid light-dark(#e6e9ed, #272e38);
 }
 .body:focus-visible { outline-offset: -3px; border-radius: 4px; }
 .loading { display: flex; align-items: center; gap: .6rem; margin: 0; color: light-dark(#4b5460, #a9b3be); }
@@ -87,7 +87,8 @@ h2 { margin: 0; font-size: 1.125rem; font-weight: 650; line-height: 1.3; }
 .error p { margin: 0 0 .75rem; color: light-dark(#92000f, #ff8e9c); overflow-wrap: anywhere; }
 .error p + p { color: inherit; }
 .error a { color: light-dark(#124fd6, #8fb2ff); }
-footer { min-height: 1.3rem; padding: .8rem 1.25rem; color: light-dark(#4b5460, #a9b3be); font-size: .875rem; line-height: 1.3rem; }
+footer { padding: .8rem 1.25rem; border-top: 1px solid light-dark(#e6e9ed, #272e38); color: light-dark(#4b5460, #a9b3be); font-size: .875rem; line-height: 1.3rem; }
+footer:empty { display: none; }
 @media (forced-colors: active) { dialog, .close { border-color: CanvasText; } }
 `;
 
