@@ -8,6 +8,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Connection, sql
 
+from stability.demo import ledger
 from stability.demo.host import Host
 from stability.demo.layout import Layout
 from stability.demo.ledger import Run, data_of
@@ -17,11 +18,7 @@ PROFILE_ROWS: Final = "demo_profile_rows"
 QUEUE: Final = "analytics"
 NUMERAL: Final = r"^[+-]?[0-9]{1,30}(\.[0-9]{1,30})?$"
 
-_REGISTER: LiteralString = """
-    INSERT INTO worker.command_registry (command, queue)
-    SELECT %(command)s, %(queue)s
-     WHERE NOT EXISTS (SELECT FROM worker.command_registry AS r WHERE r.command::text = %(command)s)
-"""
+_REGISTERED: LiteralString = "SELECT FROM worker.command_registry AS r WHERE r.command::text = %s"
 
 # OFFSET 0 keeps the planner from writing the cast, which is dear, once into each aggregate.
 _COLUMNS: LiteralString = """
@@ -48,6 +45,18 @@ _ROWS: LiteralString = """
 """
 
 
+def register(connection: Connection[Any], host: Host) -> None:
+    """Let the queue know our commands; one that is there already stays as it is."""
+    with ledger.alone(connection):
+        for command in (PROFILE_COLUMNS, PROFILE_ROWS):
+            if connection.execute(_REGISTERED, (command,)).fetchone() is None:
+                values = {"command": command, "queue": QUEUE}
+                connection.execute(host.registry.insertion(values), values)
+                connection.execute(
+                    "INSERT INTO stability_demo.registered VALUES (%s) ON CONFLICT DO NOTHING", (command,)
+                )
+
+
 def profile_columns(run: int, width: int, first: int, last: int) -> sql.Composed:
     """The statement that stores the profile of the fields `first` to `last`, counted from 1."""
     return sql.SQL(_COLUMNS).format(
@@ -67,18 +76,11 @@ def profile_rows(run: int, width: int) -> sql.Composed:
 
 def enqueue(connection: Connection[Any], host: Host, run: Run, width: int) -> int:
     """Put the run's tasks into the queue and return how many they are."""
-    for command in (PROFILE_COLUMNS, PROFILE_ROWS):
-        _register(connection, command)
     _add(connection, host, run, PROFILE_ROWS, None)
     groups = Layout(width).groups()
     for group in groups:
         _add(connection, host, run, PROFILE_COLUMNS, group)
     return 1 + len(groups)
-
-
-def _register(connection: Connection[Any], command: str) -> None:
-    if connection.execute(_REGISTER, {"command": command, "queue": QUEUE}).rowcount:
-        connection.execute("INSERT INTO stability_demo.registered VALUES (%s) ON CONFLICT DO NOTHING", (command,))
 
 
 def _add(connection: Connection[Any], host: Host, run: Run, command: str, fields: range | None) -> None:

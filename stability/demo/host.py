@@ -48,6 +48,8 @@ class Host:
         jobs = Table.read(connection, "public.import_job", ("id", "state"))
         tasks = Table.read(connection, "worker.tasks", ("id", "command", "state"))
         registry = Table.read(connection, "worker.command_registry", ("command", "queue"))
+        jobs.insertion(jobs.fitting({"slug": "", "state": ""}))
+        tasks.insertion({"command": "", "state": ""})
         jobs.first_known("importing_data")
         job = JobStates(
             finished=jobs.first_known("finished"),

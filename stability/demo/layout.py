@@ -32,11 +32,11 @@ class Layout:
         columns = sql.SQL(", ").join(sql.SQL("{} {}").format(name, kind) for name in self._columns())
         return sql.SQL("CREATE TABLE {} (line bigint NOT NULL, {})").format(table, columns)
 
-    def encode(self, line: int, fields: Sequence[str]) -> Sequence[object]:
-        """One row as CSV fields for COPY."""
+    def encode(self, line: int, fields: Sequence[str]) -> Sequence[str]:
+        """One row as texts for COPY; an empty one is NULL."""
         if self.pack == 1:
-            return (line, *fields)
-        return (line, *(_array(fields[i : i + self.pack]) for i in range(0, self.width, self.pack)))
+            return (str(line), *fields)
+        return (str(line), *(_array(fields[i : i + self.pack]) for i in range(0, self.width, self.pack)))
 
     def groups(self, most: int = 32) -> list[range]:
         """The fields, from 1, in at most `most` groups or one per array: what one task looks at."""

@@ -4,7 +4,8 @@ A live run holds an advisory lock on its number. A run that has not ended and wh
 demo settles it in the same way as a run that failed before its eyes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, LiteralString
@@ -103,11 +104,18 @@ def data_of(run: int) -> sql.Identifier:
 
 def prepare(connection: Connection[Any]) -> None:
     """Make our schema where there is none; raises DatabaseError when somebody else has one of that name."""
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (LOCK,))
+    with alone(connection):
         if not exists(connection):
             connection.execute(_CREATE)
             connection.execute(sql.SQL("COMMENT ON SCHEMA stability_demo IS {}").format(_MARK))
+
+
+@contextmanager
+def alone(connection: Connection[Any]) -> Iterator[None]:
+    """A transaction in which no other demo sets anything up."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (LOCK,))
+        yield
 
 
 def exists(connection: Connection[Any]) -> bool:

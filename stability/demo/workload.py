@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import Connection
+from rich.filesize import decimal
 
 from stability.demo import analytics, importing, ledger, orders
 from stability.demo.connecting import as_sentence, connected
@@ -39,6 +40,7 @@ class Demo:
     def run(self) -> Outcome:
         """Settle what killed runs left, then do it all; whatever happens on the way is an outcome."""
         ledger.prepare(self._connection)
+        analytics.register(self._connection, self._host)
         if dead := ledger.recover(self._connection, self._host):
             self._screen.say(f"settled {plural(dead, 'run')} of a demo that was killed")
         ledger.prune(self._connection)
@@ -133,4 +135,4 @@ class Demo:
 
 
 def _size(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:,.1f} MB"
+    return decimal(path.stat().st_size)
