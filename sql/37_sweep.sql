@@ -1,0 +1,13 @@
+-- Drops what is ours and no longer wanted, at once, from tables that the caller holds.
+CREATE OR REPLACE FUNCTION stability.sweep() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    obsolete record;
+BEGIN
+    FOR obsolete IN SELECT * FROM stability.obsolete() LOOP
+        EXECUTE format('DROP %s %s', split_part(obsolete.kind, ' ', 1), obsolete.object);
+    END LOOP;
+END
+$$;

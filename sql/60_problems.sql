@@ -1,0 +1,64 @@
+-- What stands between the badge and the truth in this database, each with its remedy; no rows when all is well.
+CREATE OR REPLACE FUNCTION stability.problems() RETURNS TABLE (object text, problem text, remedy text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET row_security = off
+AS $$
+    -- a source that cannot be read
+    SELECT 'source ' || a.source, a.error, CASE
+            WHEN hidden.relation IS NOT NULL THEN format('row security of %s hides rows from %I: run "ALTER ROLE %I BYPASSRLS"',
+                hidden.relation, current_user, current_user)
+            WHEN forbidden.relation IS NOT NULL THEN format('run "GRANT SELECT ON %s TO %I"', forbidden.relation, current_user)
+            WHEN to_regclass(s.relation) IS NULL THEN
+                format('create the table again, or run "SELECT stability.unwatch(%L)"', a.source)
+            WHEN a.source IN ('import_job', 'analytics_tasks') THEN 'run "stability migrate", which describes the table as it is now'
+            ELSE 'mend the table, or call stability.watch() again with a predicate that fits it'
+        END
+    FROM stability.read_activity() AS a
+    JOIN stability.source AS s ON s.name = a.source
+    CROSS JOIN LATERAL (SELECT min(r) AS relation FROM unnest(s.relation || s.also) AS r
+        WHERE row_security_active(to_regclass(r))) AS hidden
+    CROSS JOIN LATERAL (SELECT min(r) AS relation FROM unnest(s.relation || s.also) AS r
+        WHERE NOT has_table_privilege(to_regclass(r), 'SELECT')) AS forbidden
+    WHERE a.error IS NOT NULL
+
+    UNION ALL
+    SELECT format('trigger %s on %s', w.name, w.relation), CASE
+            WHEN t.oid IS NULL THEN 'is missing: changes are seen only at the next periodic read'
+            WHEN t.tgenabled = 'D' THEN 'is disabled: changes are seen only at the next periodic read'
+            WHEN t.tgenabled <> 'A' THEN 'is not enabled ALWAYS: changes by replication are seen only at the next periodic read'
+            ELSE 'is not the trigger that Stability makes'
+        END, 'run "stability migrate"'
+    FROM stability.source AS s
+    CROSS JOIN LATERAL stability.wanted_triggers(s) AS w
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = w.relation AND t.tgname = w.name
+    WHERE NOT w.present
+
+    UNION ALL
+    SELECT format('index %s on %s', w.name, w.relation),
+        CASE WHEN i.indexrelid IS NULL THEN 'is missing: each read walks the whole table' ELSE 'is invalid: it slows writers and helps nobody' END,
+        'run "stability migrate"'
+    FROM stability.source AS s
+    CROSS JOIN LATERAL stability.wanted_indexes(s) AS w
+    LEFT JOIN (pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid) ON i.indrelid = w.relation AND c.relname = w.name
+    WHERE NOT w.present
+
+    UNION ALL
+    SELECT 'source ' || wanted.name, 'its table has changed since it was described', 'run "stability migrate"'
+    FROM stability.standard_sources() AS wanted
+    LEFT JOIN stability.source AS s ON s.name = wanted.name
+    WHERE s IS DISTINCT FROM wanted
+
+    UNION ALL
+    SELECT 'role ' || missing.name, 'does not exist: nobody but ' || current_user || ' can serve or read details',
+        format('run "CREATE ROLE %I NOLOGIN", then "stability migrate"', missing.name)
+    FROM unnest(ARRAY['stability_server', 'stability_reader']) AS missing (name)
+    WHERE to_regrole(missing.name) IS NULL
+
+    UNION ALL
+    SELECT 'function pg_catalog.pg_notify(text, text)', 'is not for everybody: writers without it send no hints',
+        'run "GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) TO PUBLIC"'
+    WHERE NOT EXISTS (
+        SELECT FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+        WHERE p.oid = 'pg_catalog.pg_notify(text, text)'::regprocedure AND a.grantee = 0 AND a.privilege_type = 'EXECUTE')
+$$;

@@ -1,0 +1,22 @@
+-- Who may do what. Everyone may ask for the badge and, by writing a watched table, send a hint; the server and readers may see details;
+-- registering sources is for the owner. A role that could not be created is left out.
+DO $$
+DECLARE
+    details CONSTANT text := 'public.get_analytics_tasks_in_progress(), stability.import_jobs_in_progress(integer),'
+        ' stability.analytics_tasks_in_progress(integer), stability.count_active(text)';
+BEGIN
+    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA stability FROM PUBLIC;
+    REVOKE ALL ON FUNCTION public.get_analytics_tasks_in_progress() FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION public.is_system_stable(), public.notify_system_stability_change() TO PUBLIC;
+
+    IF to_regrole('stability_reader') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA stability TO stability_reader;
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_reader', details);
+    END IF;
+    IF to_regrole('stability_server') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA stability TO stability_server;
+        GRANT SELECT ON stability.source, stability.alembic_version TO stability_server;
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s, stability.read_activity(), stability.problems() TO stability_server', details);
+    END IF;
+END
+$$;

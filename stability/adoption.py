@@ -1,0 +1,119 @@
+"""Triggers and indexes on tables that other people are writing to: no writer waits longer than two seconds, and none fails."""
+
+from collections.abc import Callable
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from stability.errors import DatabaseError
+
+ATTEMPTS: Final = 15  # to lock a table, 2 s each; with the pauses between them about 40 s
+BUILD_PATIENCE: Final = "10min"  # a concurrent build waits for transactions older than itself, and nobody waits for it
+
+_MISSING_TRIGGERS: LiteralString = """
+    SELECT DISTINCT w.relation::text, w.name::text
+      FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_triggers(c) w WHERE NOT w.present
+"""
+_NEXT_INDEX: LiteralString = """
+    SELECT w.relation::text, w.kind = 'p', w.name::text, w.definition, w.obstacle::text
+      FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_indexes(c) w WHERE NOT w.present LIMIT 1
+"""
+# built by a migration that ended before it could say whose they are
+_UNMARKED: LiteralString = """
+    SELECT w.relation::text, w.name::text
+      FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_indexes(c) w
+      JOIN pg_catalog.pg_index i ON i.indrelid = w.relation
+      JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid AND x.relname = w.name
+     WHERE NOT stability.is_ours(x.oid, 'pg_class')
+"""
+_OLD_TRANSACTIONS: LiteralString = """
+    SELECT string_agg(format('pid %s (%s)', pid, coalesce(nullif(application_name, ''), usename)), ', ' ORDER BY xact_start)
+      FROM pg_catalog.pg_stat_activity
+     WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+"""
+_HOLD: LiteralString = "SELECT stability.hold(ARRAY[%s::regclass], %s, %s)"
+_HOLD_FAMILY: LiteralString = """
+    SELECT stability.hold(array_agg(f.member ORDER BY f.depth, f.member), %s, %s) FROM stability.family(%s) f
+"""
+_PLACE: LiteralString = "SELECT stability.place_trigger(%s, %s)"
+_MARK: LiteralString = "SELECT stability.mark_index(%s, %s)"
+
+_Connection = psycopg.Connection[Any]
+
+
+def adopt(connection: _Connection, tell: Callable[[str], None]) -> None:
+    """Make the triggers and indexes of every source stand, then read by them, then drop what no source wants any more.
+
+    `connection` is in autocommit mode: each step is a transaction of its own, so that no lock is held for long.
+    """
+    for relation, name in connection.execute(_MISSING_TRIGGERS).fetchall():
+        tell(f"placing the trigger {name} on {relation}")
+        with connection.transaction():
+            connection.execute(_HOLD, (relation, "ACCESS EXCLUSIVE", ATTEMPTS))
+            connection.execute(_PLACE, (relation, name))
+    _build_indexes(connection, tell)
+    connection.execute("SELECT stability.register(c) FROM stability.candidates() c")
+    _drop_obsolete(connection, tell)
+
+
+def _build_indexes(connection: _Connection, tell: Callable[[str], None]) -> None:
+    for relation, name in connection.execute(_UNMARKED).fetchall():
+        connection.execute(_MARK, (relation, name))
+    while missing := connection.execute(_NEXT_INDEX).fetchone():
+        relation, partitioned, name, definition, obstacle = missing
+        if obstacle:
+            tell(f"dropping the invalid index {obstacle}")
+            _drop_index(connection, relation, obstacle)
+            continue
+        tell(f"building the index {name} on {relation}")
+        create = sql.SQL("CREATE INDEX {} {} ON {} {}").format(
+            sql.SQL("" if partitioned else "CONCURRENTLY"),
+            sql.Identifier(name),
+            sql.SQL(relation),
+            sql.SQL(definition),
+        )
+        if partitioned:
+            # the leaves have theirs: this one only ties them together
+            with connection.transaction():
+                connection.execute(_HOLD_FAMILY, ("SHARE", ATTEMPTS, relation))
+                connection.execute(create)
+        else:
+            _concurrently(connection, create)
+        connection.execute(_MARK, (relation, name))
+
+
+def _drop_index(connection: _Connection, relation: str, index: str) -> None:
+    partitioned = connection.execute("SELECT relkind = 'I' FROM pg_catalog.pg_class WHERE oid = %s::regclass", (index,))
+    if partitioned.fetchone() == (False,):
+        _concurrently(connection, sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.SQL(index)))
+        return
+    with connection.transaction():
+        connection.execute(_HOLD_FAMILY, ("ACCESS EXCLUSIVE", ATTEMPTS, relation))
+        connection.execute(sql.SQL("DROP INDEX {}").format(sql.SQL(index)))
+
+
+def _drop_obsolete(connection: _Connection, tell: Callable[[str], None]) -> None:
+    for relation, kind, what in connection.execute(
+        "SELECT relation::text, kind, object FROM stability.obsolete()"
+    ).fetchall():
+        tell(f"dropping the {kind.partition(' ')[0].lower()} {what}, which no source needs any more")
+        if kind == "TRIGGER":
+            with connection.transaction():
+                connection.execute(_HOLD, (relation, "ACCESS EXCLUSIVE", ATTEMPTS))
+                connection.execute(sql.SQL("DROP TRIGGER {}").format(sql.SQL(what)))
+        else:
+            _drop_index(connection, relation, what)
+
+
+def _concurrently(connection: _Connection, statement: sql.Composed) -> None:
+    connection.execute(sql.SQL("SET lock_timeout = {}").format(BUILD_PATIENCE))
+    try:
+        connection.execute(statement)
+    except psycopg.errors.LockNotAvailable as error:
+        (holders,) = connection.execute(_OLD_TRANSACTIONS).fetchone() or (None,)
+        raise DatabaseError(
+            f"Transactions older than the index are still open after {BUILD_PATIENCE}: {holders}; end them, then migrate again."
+        ) from error
+    finally:
+        connection.execute("RESET lock_timeout")
