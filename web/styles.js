@@ -98,6 +98,7 @@ export const WORK = `
 .work h3 { margin: 0 0 .25rem; font-size: .8125rem; font-weight: 600; letter-spacing: .01em; color: light-dark(#4b5460, #a9b3be); }
 .work ul { margin: 0; padding: 0; list-style: none; }
 .work li { padding: .7rem 0; }
+.work li:last-child { padding-bottom: 0; }
 .work li + li { border-top: 1px solid light-dark(#eceff2, #262d37); }
 .work .line { display: flex; align-items: baseline; justify-content: space-between; gap: 1rem; }
 .work .name { min-width: 0; overflow: hidden; font-weight: 550; text-overflow: ellipsis; white-space: nowrap; }

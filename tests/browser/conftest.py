@@ -5,9 +5,20 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from tests.fixtures.host import Page as HostPage
 from tests.fixtures.postgres import Database
 
 Sql = Callable[[str], None]
+
+
+def page_with_the_tag(module: str, **headers: str) -> HostPage:
+    """A page that embeds the element as the README says, loading `module`."""
+    return HostPage(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A host page</title>'
+        f'<script type="module" src="{module}"></script></head>'
+        "<body><main><h1>Ours</h1><system-status></system-status></main></body></html>",
+        headers=headers,
+    )
 
 
 @pytest.fixture
