@@ -7,7 +7,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
+from random import Random
 from re import compile as pattern
+from string import ascii_letters
 from typing import Any
 
 import pytest
@@ -73,7 +75,7 @@ def check_results(demo: DemoDatabase, number: int, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns"), [(100_000, 8), (500, 1), (100, 400), (100, 401), (300, 1_700), (20, 5_000)]
+    ("rows", "columns"), [(100_000, 8), (500, 1), (100, 320), (100, 321), (300, 1_700), (20, 5_000)]
 )
 def test_results_equal_an_independent_computation(demo: DemoDatabase, tmp_path: Path, rows: int, columns: int) -> None:
     """Whatever its width, a file is imported whole, and each figure is what csv, set and Decimal say of it."""
@@ -82,6 +84,24 @@ def test_results_equal_an_independent_computation(demo: DemoDatabase, tmp_path: 
     assert (outcome.state, outcome.rows, outcome.exit_status) == ("finished", rows, 0)
     check_results(demo, outcome.run, path)
     assert demo.stable
+
+
+@pytest.mark.parametrize("length", [23, 24, 5_000])
+@pytest.mark.parametrize("columns", [320, 321])
+def test_a_row_fits_its_page_however_long_its_texts(
+    demo: DemoDatabase, written: Write, columns: int, length: int
+) -> None:
+    """The widest table takes texts of the worst length: 23 bytes are too short to move out of the row."""
+    header = ",".join(f"c{i}" for i in range(columns))
+    row = ",".join(random_text(i, length) for i in range(columns))
+    path = written(f"{header}\n{row}\n")
+    outcome, said = demo.run(path)
+    assert outcome.state == "finished", said
+    check_results(demo, outcome.run, path)
+
+
+def random_text(seed: int, length: int) -> str:
+    return "".join(Random(seed).choices(ascii_letters, k=length))
 
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from rich.console import Console
 
+from stability.demo import clean
 from stability.errors import DatabaseError
 from tests.fixtures.demo import DemoDatabase
 from tests.fixtures.postgres import Database
@@ -97,3 +99,18 @@ def test_a_database_that_does_not_answer_is_told(database: Database) -> None:
         demo = DemoDatabase(f"{database.dsn}&connect_timeout=1".replace("/test_", "/none_"), connection)
         with pytest.raises(DatabaseError, match=r"the database does not let us in: .* does not exist"):
             demo.run(rows=10)
+
+
+def test_tables_that_were_made_anew_are_noticed(demo: DemoDatabase) -> None:
+    """When ids have another type than at the last demo the remedy is told, and it removes no row of the new tables."""
+    demo.run(rows=10)
+    demo.do(
+        "DROP TABLE public.import_job",
+        "CREATE TABLE public.import_job (id text PRIMARY KEY DEFAULT gen_random_uuid(), slug text, state text)",
+        "INSERT INTO public.import_job VALUES ('1', 'of the host', 'finished')",
+    )
+    with pytest.raises(DatabaseError, match=r"made anew since the last demo; run `stability demo --clean`"):
+        demo.run(rows=10)
+    clean(demo.dsn, console=Console(quiet=True))
+    assert demo.run(rows=10)[0].state == "finished"
+    assert demo.all("SELECT id FROM public.import_job WHERE slug = 'of the host'") == [("1",)]

@@ -76,3 +76,19 @@ def test_urgent_tasks_come_first(demo: DemoDatabase, assignment: Assignment) -> 
     )
     Worker(assignment, lambda: None).work()
     assert demo.all("SELECT task FROM claims ORDER BY n") == expected
+
+
+def test_a_task_that_is_taken_away_leaves_no_result(demo: DemoDatabase, assignment: Assignment) -> None:
+    """A task that somebody interrupts while it is executed stays interrupted, without a result and with a reason."""
+    demo.do(
+        "CREATE FUNCTION interrupt() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN new.state := 'interrupted'; RETURN new; END $$",
+        "CREATE TRIGGER interrupt BEFORE UPDATE ON worker.tasks FOR EACH ROW"
+        " WHEN (new.state = 'processing' AND new.command = 'demo_profile_rows') EXECUTE FUNCTION interrupt()",
+    )
+    assert Worker(assignment, lambda: None).work() == 1
+    assert demo.all("SELECT DISTINCT state::text FROM worker.tasks ORDER BY 1") == [("completed",), ("interrupted",)]
+    assert demo.one("SELECT count(*) FROM stability_demo.row_profile") == 0
+    assert demo.one("SELECT reason FROM stability_demo.work WHERE reason IS NOT NULL") == (
+        "somebody took the task away while it was executed"
+    )

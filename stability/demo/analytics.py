@@ -76,19 +76,18 @@ def profile_rows(run: int, width: int) -> sql.Composed:
 
 def enqueue(connection: Connection[Any], host: Host, run: Run, width: int) -> int:
     """Put the run's tasks into the queue and return how many they are."""
-    _add(connection, host, run, PROFILE_ROWS, None)
+    _add(connection, host, run, PROFILE_ROWS, range(1, width + 1))
     groups = Layout(width).groups()
     for group in groups:
         _add(connection, host, run, PROFILE_COLUMNS, group)
     return 1 + len(groups)
 
 
-def _add(connection: Connection[Any], host: Host, run: Run, command: str, fields: range | None) -> None:
+def _add(connection: Connection[Any], host: Host, run: Run, command: str, fields: range) -> None:
     values = {"command": command, "state": host.task.pending}
     statement = sql.SQL(
         "WITH t AS ({} RETURNING id)"
         " INSERT INTO stability_demo.work (task, run, first_field, last_field)"
         " SELECT id, %(run)s, %(first)s, %(last)s FROM t"
     ).format(host.tasks.insertion(values))
-    first, last = (fields.start, fields.stop - 1) if fields else (None, None)
-    connection.execute(statement, {**values, "run": run.id, "first": first, "last": last})
+    connection.execute(statement, {**values, "run": run.id, "first": fields.start, "last": fields.stop - 1})

@@ -10,10 +10,17 @@ from stability.errors import DatabaseError
 _LIVE: LiteralString = """
     SELECT id FROM stability_demo.run WHERE ended_at IS NULL AND NOT pg_try_advisory_xact_lock(%s, id) LIMIT 1
 """
-# Each runs in turn; a command that tasks of others use as well stays.
+# Each runs in turn. The tables may have been made anew since, with ids that mean other rows: a second trait must agree.
+# A command that tasks of others use stays.
 _REMOVE: tuple[LiteralString, ...] = (
-    "DELETE FROM worker.tasks AS t USING stability_demo.work AS w WHERE t.id = w.task",
-    "DELETE FROM public.import_job AS j USING stability_demo.run AS r WHERE j.id = r.job",
+    """
+    DELETE FROM worker.tasks AS t USING stability_demo.work AS w
+     WHERE t.id::text = w.task::text AND t.command::text IN ('demo_profile_columns', 'demo_profile_rows')
+    """,
+    """
+    DELETE FROM public.import_job AS j USING stability_demo.run AS r
+     WHERE j.id::text = r.job::text AND coalesce(to_jsonb(j) ->> 'slug', r.slug) = r.slug
+    """,
     """
     DELETE FROM worker.command_registry AS c USING stability_demo.registered AS r
      WHERE c.command::text = r.command AND NOT EXISTS (SELECT FROM worker.tasks AS t WHERE t.command = c.command)

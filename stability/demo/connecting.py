@@ -31,6 +31,4 @@ def as_sentence(error: psycopg.Error) -> str:
     told = reason(error)
     if isinstance(error, errors.InsufficientPrivilege):
         return f"{told}; let a role run the demo that may write the watched tables and create a schema"
-    if isinstance(error, errors.UndefinedFunction):
-        return f"{told}; run `stability demo --clean` if the watched tables were made anew since the last demo"
     return told

@@ -68,13 +68,17 @@ class Host:
     def end_job(self, connection: Connection[Any], job: object, state: str, reason: str) -> None:
         """Settle a job that has not ended, and say why where the table has room for it."""
         values = self.jobs.fitting({"state": state, "error": reason})
-        statement = self.jobs.change(values) + sql.SQL(" WHERE id = %(id)s AND state::text <> ALL (%(over)s)")
+        statement = self.jobs.change(values) + sql.SQL(
+            " WHERE id = %(id)s AND (state::text = ANY (%(over)s)) IS NOT TRUE"
+        )
         connection.execute(statement, {**values, "id": job, "over": _OVER["jobs"]})
 
     def end_tasks(self, connection: Connection[Any], tasks: Iterable[object], reason: str) -> None:
         """Settle those of `tasks` that nobody will execute any more."""
         values = self.tasks.fitting({"state": self.task.interrupted, "error": reason})
-        statement = self.tasks.change(values) + sql.SQL(" WHERE id = %(id)s AND state::text <> ALL (%(over)s)")
+        statement = self.tasks.change(values) + sql.SQL(
+            " WHERE id = %(id)s AND (state::text = ANY (%(over)s)) IS NOT TRUE"
+        )
         for task in tasks:
             connection.execute(statement, {**values, "id": task, "over": _OVER["tasks"]})
 

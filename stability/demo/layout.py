@@ -1,8 +1,8 @@
 """How the fields of a file lie in a table: a text column each, or, where Postgres has too few columns, in arrays.
 
-An empty field is NULL. A row of n text columns always fits its 8 kB page while n is at most 400, however long the texts
-are, since what is long moves out of the row and leaves 18 bytes; a table of 1,600 columns would refuse such rows.
-Wider files keep their fields in text arrays of 64 or more. Either way each row knows the line that it came from.
+An empty field is NULL. A row of n text columns fits its 8 kB page, however long its texts are, while n is at most 320:
+23 bytes take 24 at most, and a longer text moves out of the row where it must. A table of 1,600 columns would refuse
+such rows. Wider files keep their fields in text arrays of 64 or more. Either way each row knows the line it came from.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Final
 
 from psycopg import sql
 
-WIDEST: Final = 400  # columns of a table that any row fits
+WIDEST: Final = 320  # columns of a table that any row fits
 PACK: Final = 64  # fields in an array; Postgres walks it from the start, so longer ones would be slow
 
 

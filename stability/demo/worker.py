@@ -14,6 +14,7 @@ from stability.database import reason
 from stability.demo.analytics import PROFILE_ROWS, profile_columns, profile_rows
 from stability.demo.connecting import connected
 from stability.demo.host import Host
+from stability.errors import StabilityError
 
 CANCEL_EVERY: Final = 0.1  # seconds between attempts to end the query of a worker that shall stop
 WORK_MEMORY: Final = "32MB"  # for the sorts behind exact distinct counts; what is larger goes through files
@@ -34,6 +35,10 @@ _CLAIM: LiteralString = """
      WHERE t.id = next.id
     RETURNING t.id, t.command::text, next.first_field, next.last_field
 """
+
+
+class TakenAwayError(StabilityError):
+    """A task is no longer ours: its state was changed, or it was deleted."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +107,21 @@ class Worker:
     def _execute(self, connection: Connection[Any], task: Task) -> bool:
         began = time.perf_counter()
         try:
-            with connection.transaction():
-                connection.execute(self._statement(task))
-                self._finish(connection, task, self._host.task.completed, began)
-        except psycopg.DatabaseError as error:
+            self._complete(connection, task, began)
+        except (psycopg.DatabaseError, TakenAwayError) as error:
             if self._stopping.is_set() or connection.closed:
                 raise
-            self._finish(connection, task, self._host.task.failed, began, reason(error))
+            why = reason(error)
+            self._finish(connection, task, self._host.task.failed, began, why)
+            connection.execute("UPDATE stability_demo.work SET reason = %s WHERE task = %s", (why, task.id))
             return False
         return True
+
+    def _complete(self, connection: Connection[Any], task: Task, began: float) -> None:
+        with connection.transaction():
+            connection.execute(self._statement(task))
+            if not self._finish(connection, task, self._host.task.completed, began):
+                raise TakenAwayError("somebody took the task away while it was executed")
 
     def _statement(self, task: Task) -> sql.Composed:
         if task.command == PROFILE_ROWS:
@@ -119,12 +130,13 @@ class Worker:
 
     def _finish(
         self, connection: Connection[Any], task: Task, state: str, began: float, why: str | None = None
-    ) -> None:
+    ) -> bool:
+        """Settle a task unless somebody else did meanwhile."""
         elapsed = round((time.perf_counter() - began) * 1000)
         values = self._host.tasks.fitting({"state": state, "duration_ms": elapsed, "error": why})
-        connection.execute(self._host.tasks.change(values) + sql.SQL(" WHERE id = %(id)s"), {**values, "id": task.id})
-        if why is not None:
-            connection.execute("UPDATE stability_demo.work SET reason = %s WHERE task = %s", (why, task.id))
+        statement = self._host.tasks.change(values) + sql.SQL(" WHERE id = %(id)s AND state = %(processing)s")
+        values |= {"id": task.id, "processing": self._host.task.processing}
+        return connection.execute(statement, values).rowcount == 1
 
 
 def execute(assignment: Assignment, workers: int, done: Callable[[], None]) -> int:
