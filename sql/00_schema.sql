@@ -1,10 +1,13 @@
--- What must be so before anything is made: a server that is new enough, names that nobody else has taken, rights that suffice.
--- Then the schema and the two group roles. Roles belong to the whole cluster, so another database may have made them already.
+-- What must be so before anything is made: a server that is new enough, names that nobody else has taken, rights that
+-- suffice. Then the schema and the two group roles. Roles belong to the whole cluster, so another database may have
+-- made them already.
 --
--- Everything that is ours carries a comment that starts with "pg-stability:"; uninstalling drops what carries it, and nothing else.
+-- Everything that is ours carries a comment that starts with "pg-stability:"; uninstalling drops what carries it, and
+-- nothing else.
 DO $$
 DECLARE
     ours CONSTANT text := 'pg-stability:%';
+    tables CONSTANT text[] := ARRAY['public.import_job', 'worker.command_registry', 'worker.tasks'];
     found record;
     group_role text;
 BEGIN
@@ -24,19 +27,21 @@ BEGIN
           AND p.proname IN ('is_system_stable', 'notify_system_stability_change', 'get_analytics_tasks_in_progress')
           AND obj_description(p.oid, 'pg_proc') LIKE ours IS NOT TRUE
     LOOP
-        RAISE EXCEPTION 'The % belongs to somebody else and Stability needs its name; rename or drop it first.', found.object;
+        RAISE EXCEPTION 'The % belongs to somebody else and Stability needs its name; rename or drop it first.',
+            found.object;
     END LOOP;
 
     FOR found IN
-        SELECT needed.name FROM unnest(ARRAY['public.import_job', 'worker.command_registry', 'worker.tasks']) AS needed (name)
+        SELECT needed.name FROM unnest(tables) AS needed (name)
         LEFT JOIN pg_class AS c ON c.oid = to_regclass(needed.name)
-        WHERE CASE WHEN c.oid IS NULL THEN to_regtype(needed.name) IS NOT NULL ELSE c.relkind NOT IN ('r', 'p', 'v', 'm', 'f') END
+        WHERE c.relkind NOT IN ('r', 'p', 'v', 'm', 'f') OR c.oid IS NULL AND to_regtype(needed.name) IS NOT NULL
     LOOP
         RAISE EXCEPTION '% exists and is not a table; rename or drop it first.', found.name;
     END LOOP;
 
     FOR found IN
-        SELECT 'create a schema in this database' AS what, format('GRANT CREATE ON DATABASE %I', current_database()) AS remedy
+        SELECT 'create a schema in this database' AS what,
+            format('GRANT CREATE ON DATABASE %I', current_database()) AS remedy
         WHERE to_regnamespace('stability') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
         UNION ALL
         SELECT 'create functions in the schema public', 'GRANT CREATE ON SCHEMA public'
@@ -47,7 +52,7 @@ BEGIN
         UNION ALL
         SELECT format('add a trigger and an index to %s, which belongs to %s', c.oid::regclass, c.relowner::regrole),
             'GRANT ' || c.relowner::regrole
-        FROM unnest(ARRAY['public.import_job', 'worker.command_registry', 'worker.tasks']) AS needed (name)
+        FROM unnest(tables) AS needed (name)
         JOIN pg_class AS c ON c.oid = to_regclass(needed.name)
         WHERE c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE')
     LOOP

@@ -1,5 +1,6 @@
 -- A relation with all its partitions or heirs, the leaves first.
-CREATE OR REPLACE FUNCTION stability.family(relation regclass) RETURNS TABLE (member regclass, kind "char", depth integer)
+CREATE OR REPLACE FUNCTION stability.family(relation regclass)
+RETURNS TABLE (member regclass, kind "char", depth integer)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$

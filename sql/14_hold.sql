@@ -1,5 +1,5 @@
--- Locks tables until the end of the transaction without ever making a writer wait for longer than 2 s, or fail by a deadlock: we wait
--- for one lock only while we hold no other, and give all of them back before the next try.
+-- Locks tables until the end of the transaction without ever making a writer wait for longer than 2 s, or fail by a
+-- deadlock: we wait for one lock only while we hold no other, and give all of them back before the next try.
 CREATE OR REPLACE FUNCTION stability.hold(relations regclass[], mode text, attempts integer DEFAULT 15) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -17,8 +17,9 @@ BEGIN
             END LOOP;
             RETURN;
         EXCEPTION WHEN lock_not_available THEN
-            SELECT string_agg(DISTINCT concat_ws(' ', 'pid', a.pid, '(' || concat_ws(', ', nullif(a.application_name, ''), a.usename, a.state,
-                extract(epoch FROM clock_timestamp() - a.xact_start)::integer || ' s in its transaction') || ')'), '; ')
+            SELECT string_agg(DISTINCT format('pid %s (%s)', a.pid, concat_ws(', ',
+                nullif(a.application_name, ''), a.usename, a.state,
+                extract(epoch FROM clock_timestamp() - a.xact_start)::integer || ' s in its transaction')), '; ')
             INTO blockers
             FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
             WHERE l.granted AND l.relation = hold.relation

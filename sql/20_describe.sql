@@ -1,7 +1,7 @@
 -- The row of stability.source for the arguments of watch(): names qualified and quoted, defaults filled in.
 CREATE OR REPLACE FUNCTION stability.describe(
-    name text, relation regclass, active_when text, due text, deferred_when text, group_by text, groups text, also regclass[],
-    trigger_name text
+    name text, relation regclass, active_when text, due text, deferred_when text, group_by text, groups text,
+    also regclass[], trigger_name text
 ) RETURNS stability.source
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp

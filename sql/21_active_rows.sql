@@ -1,9 +1,9 @@
 -- The SQL text that finds the active rows of a source: at most `probe_limit` of each group, all when null.
 --
--- A predicate that yields NULL counts as active: only what is known to be settled is settled. A due column defers only the rows that
--- `deferred_when` names, so there are two ranges of the clock (due already; later but not deferrable), each answered by an index of
--- its own. The LATERAL … LIMIT keeps the planner from joining: beside 500,000 pending rows of other groups a plain join took 472 ms,
--- one probe per group 0.2 ms.
+-- A predicate that yields NULL counts as active: only what is known to be settled is settled. A due column defers only
+-- the rows that `deferred_when` names, so there are two ranges of the clock (due already; later but not deferrable),
+-- each answered by an index of its own. The LATERAL … LIMIT keeps the planner from joining: beside 500,000 pending rows
+-- of other groups a plain join took 472 ms, one probe per group 0.2 ms.
 CREATE OR REPLACE FUNCTION stability.active_rows(source stability.source, columns text, probe_limit bigint) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp

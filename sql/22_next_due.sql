@@ -1,4 +1,5 @@
--- The SQL expression for the seconds until the earliest deferred row of a source comes due by the database's clock; null when there is none.
+-- The SQL expression for the seconds until the earliest deferred row of a source comes due by the database's clock;
+-- null when there is none.
 CREATE OR REPLACE FUNCTION stability.next_due(source stability.source) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp

@@ -1,9 +1,10 @@
 -- Writes the two functions that answer "is anything active?" as static SQL over the registered sources.
 --
--- plpgsql binds late: the host may alter, rename or drop a watched table without a word from us, and the source that broke answers
--- NULL with its reason while the others go on. row_security = off turns rows that the owner may not see into an error, never into
--- a false "stable". Sequential scans are off because a plan cached over a small or never analysed table would outlive that table's
--- smallness; compilation is off because a missing index would then cost a second of it.
+-- plpgsql binds late: the host may alter, rename or drop a watched table without a word from us, and the source that
+-- broke answers NULL with its reason while the others go on. row_security = off turns rows that the owner may not see
+-- into an error, never into a false "stable". Sequential scans are off because a plan cached over a small or never
+-- analysed table would outlive that table's smallness; compilation is off because a missing index would then cost a
+-- second of it.
 CREATE OR REPLACE FUNCTION stability.regenerate() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -18,10 +19,11 @@ BEGIN
     FOR source IN SELECT * FROM stability.source AS s ORDER BY s.name LOOP
         reads := reads || format(
             E'\n    BEGIN\n        RETURN QUERY SELECT %1$L::text, n > 0, least(n, 1000)::integer, n > 1000,\n'
-            '        (%2$s)::double precision, NULL::text\n        FROM (SELECT count(*) FROM (SELECT FROM (\n%3$s\n) AS a LIMIT 1001) AS a) AS c (n);\n'
+            '        (%2$s)::double precision, NULL::text\n'
+            '        FROM (SELECT count(*) FROM (SELECT FROM (\n%3$s\n) AS a LIMIT 1001) AS a) AS c (n);\n'
             '    EXCEPTION WHEN OTHERS THEN\n'
-            '        RETURN QUERY SELECT %1$L::text, NULL::boolean, NULL::integer, NULL::boolean, NULL::double precision, SQLERRM;\n'
-            '    END;',
+            '        RETURN QUERY SELECT %1$L::text, NULL::boolean, NULL::integer, NULL::boolean,\n'
+            '            NULL::double precision, SQLERRM;\n    END;',
             source.name, stability.next_due(source), stability.active_rows(source, '1', 1001));
         probes := probes || format(
             E'\n    BEGIN\n        IF EXISTS (\n%s\n) THEN RETURN false; END IF;\n'
@@ -33,10 +35,10 @@ BEGIN
         ' count integer, more boolean, next_due double precision, error text) %s AS %L',
         pinned, E'\n#variable_conflict use_column\nBEGIN' || reads || E'\nEND\n');
 
-    -- True when no source has an active row, false when one has, NULL when nothing is known to be active but a source cannot be read.
+    -- True when no source has an active row, false when one has, NULL when none is known to and one cannot be read.
     EXECUTE format('CREATE OR REPLACE FUNCTION public.is_system_stable() RETURNS boolean %s AS %L',
         pinned, E'\n#variable_conflict use_column\nDECLARE\n    answer boolean := true;\nBEGIN' || probes
         || E'\n    RETURN answer;\nEND\n');
-    COMMENT ON FUNCTION public.is_system_stable() IS 'pg-stability: whether all work is settled; null when that is not known';
+    COMMENT ON FUNCTION public.is_system_stable() IS 'pg-stability: whether all work is settled; null when not known';
 END
 $$;

@@ -1,5 +1,5 @@
--- The triggers that a source needs, and whether each stands as it should: statement-level, after INSERT, UPDATE (of any column),
--- DELETE and TRUNCATE, enabled ALWAYS. Views and foreign tables take none: their source is polled.
+-- The triggers that a source needs, and whether each stands as it should: statement-level, after INSERT, UPDATE (of any
+-- column), DELETE and TRUNCATE, enabled ALWAYS. Views and foreign tables take none: their source is polled.
 CREATE OR REPLACE FUNCTION stability.wanted_triggers(source stability.source)
 RETURNS TABLE (relation regclass, name name, present boolean)
 LANGUAGE sql STABLE
@@ -13,7 +13,8 @@ AS $$
     FROM (
         SELECT to_regclass(source.relation), source.trigger_name
         UNION
-        SELECT to_regclass(a), 'notify_system_stability_on_' || (parse_ident(a))[2] || '_change' FROM unnest(source.also) AS a
+        SELECT to_regclass(a), 'notify_system_stability_on_' || (parse_ident(a))[2] || '_change'
+        FROM unnest(source.also) AS a
     ) AS wanted (relation, name)
     CROSS JOIN LATERAL stability.family(wanted.relation) AS f
     WHERE f.kind IN ('r', 'p')

@@ -1,10 +1,11 @@
--- The partial indexes that a source is probed by, and whether each is valid. The first finds active rows by group and clock; where a
--- due column defers some rows, the second finds those that it does not defer. A constant key keeps the order of the heap and costs a
--- writer least.
+-- The partial indexes that a source is probed by, and whether each is valid. The first finds active rows by group and
+-- clock; where a due column defers some rows, the second finds those that it does not defer. A constant key keeps the
+-- order of the heap and costs a writer least.
 --
--- The name carries a digest of the definition, so that a changed predicate is built beside the old index before it is used. Partitioned
--- tables are listed after their leaves: an index on the parent then only adopts what stands already. `obstacle` is the invalid index
--- that has to go first, if there is one: of a partitioned table the topmost, which takes its parts with it.
+-- The name carries a digest of the definition, so that a changed predicate is built beside the old index before it is
+-- used. Partitioned tables are listed after their leaves: an index on the parent then only adopts what stands already.
+-- `obstacle` is the invalid index that has to go first, if there is one: of a partitioned table the topmost, which
+-- takes its parts with it.
 CREATE OR REPLACE FUNCTION stability.wanted_indexes(source stability.source)
 RETURNS TABLE (relation regclass, kind "char", name name, definition text, present boolean, obstacle regclass)
 LANGUAGE sql STABLE

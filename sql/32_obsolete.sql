@@ -1,4 +1,4 @@
--- What is ours on watched tables and no longer wanted by any source. An index of a partitioned table cannot be dropped concurrently.
+-- What is ours on watched tables and no longer wanted by any source.
 CREATE OR REPLACE FUNCTION stability.obsolete() RETURNS TABLE (relation regclass, kind text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -7,12 +7,14 @@ AS $$
     FROM pg_trigger AS t
     WHERE stability.is_ours(t.oid, 'pg_trigger')
       AND NOT EXISTS (
-        SELECT FROM stability.source AS s, stability.wanted_triggers(s) AS w WHERE w.relation = t.tgrelid AND w.name = t.tgname)
+        SELECT FROM stability.source AS s, stability.wanted_triggers(s) AS w
+        WHERE w.relation = t.tgrelid AND w.name = t.tgname)
     UNION ALL
-    SELECT i.indrelid::regclass, CASE c.relkind WHEN 'i' THEN 'INDEX CONCURRENTLY' ELSE 'INDEX' END, c.oid::regclass::text
+    SELECT i.indrelid::regclass, 'INDEX', c.oid::regclass::text
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
     WHERE stability.is_ours(c.oid, 'pg_class')
       AND NOT EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = c.oid)
       AND NOT EXISTS (
-        SELECT FROM stability.source AS s, stability.wanted_indexes(s) AS w WHERE w.relation = i.indrelid AND w.name = c.relname)
+        SELECT FROM stability.source AS s, stability.wanted_indexes(s) AS w
+        WHERE w.relation = i.indrelid AND w.name = c.relname)
 $$;

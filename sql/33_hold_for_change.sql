@@ -1,5 +1,5 @@
--- Locks the tables on which a source lacks something, or on which something is to be dropped, before the first of them is changed.
--- A lock is never raised later: two transactions that raise theirs wait for each other.
+-- Locks the tables on which a source lacks something, or on which something is to be dropped, before the first of them
+-- is changed. A lock is never raised later: two transactions that raise theirs wait for each other.
 CREATE OR REPLACE FUNCTION stability.hold_for_change(source stability.source) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- Makes one of the wanted triggers stand, on a table that the caller holds. A trigger of that name that calls another function is
--- somebody else's and is refused.
+-- Makes one of the wanted triggers stand, on a table that the caller holds. A trigger of that name that calls another
+-- function is somebody else's and is refused.
 CREATE OR REPLACE FUNCTION stability.place_trigger(relation regclass, name name) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -10,7 +10,8 @@ BEGIN
     SELECT t.tgfoid INTO function FROM pg_trigger AS t
     WHERE t.tgrelid = place_trigger.relation AND t.tgname = place_trigger.name;
     IF function <> 'public.notify_system_stability_change()'::regprocedure THEN
-        RAISE EXCEPTION 'The trigger % on % belongs to somebody else (it calls %); rename or drop it first.', name, relation, function;
+        RAISE EXCEPTION 'The trigger % on % belongs to somebody else (it calls %); rename or drop it first.',
+            name, relation, function;
     END IF;
     IF FOUND THEN
         EXECUTE format('DROP TRIGGER %I ON %s', name, relation);
@@ -18,6 +19,7 @@ BEGIN
     EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
         ' FOR EACH STATEMENT EXECUTE FUNCTION public.notify_system_stability_change()', name, relation);
     EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', relation, name);
-    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', name, relation, 'pg-stability: a change here may change the badge');
+    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L',
+        name, relation, 'pg-stability: a change here may change the badge');
 END
 $$;

@@ -4,7 +4,8 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('COMMENT ON INDEX %I.%I IS %L', (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE c.oid = relation), name, 'pg-stability: finds the active rows');
+    EXECUTE format('COMMENT ON INDEX %s.%I IS %L',
+        (SELECT c.relnamespace::regnamespace FROM pg_class AS c WHERE c.oid = relation), name,
+        'pg-stability: finds the active rows');
 END
 $$;

@@ -7,7 +7,7 @@ DECLARE
     obsolete record;
 BEGIN
     FOR obsolete IN SELECT * FROM stability.obsolete() LOOP
-        EXECUTE format('DROP %s %s', split_part(obsolete.kind, ' ', 1), obsolete.object);
+        EXECUTE format('DROP %s %s', obsolete.kind, obsolete.object);
     END LOOP;
 END
 $$;

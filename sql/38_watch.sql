@@ -2,9 +2,10 @@
 --
 --   SELECT stability.watch('mails', 'app.mail_queue', 'sent_at IS NULL', due => 'send_after');
 --
--- `due` names a column that defers the rows of `deferred_when` (all, when null) until that time. `group_by` and `groups` (a query of one
--- column) count only the rows of those groups; `also` names the tables that `groups` reads. Watching a name again replaces it. The index
--- is built here while the table is small; on a large one `stability migrate` builds it without blocking writers, and problems() says so.
+-- `due` names a column that defers the rows of `deferred_when` (all, when null) until that time. `group_by` and
+-- `groups` (a query of one column) count only the rows of those groups; `also` names the tables that `groups` reads.
+-- Watching a name again replaces it. The index is built here while the table is small; on a large one `stability
+-- migrate` builds it without blocking writers, and problems() says so.
 CREATE OR REPLACE FUNCTION stability.watch(
     name text,
     relation regclass,
@@ -21,7 +22,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    candidate stability.source := stability.describe(name, relation, active_when, due, deferred_when, group_by, groups, also, trigger_name);
+    candidate stability.source := stability.describe(
+        name, relation, active_when, due, deferred_when, group_by, groups, also, trigger_name);
 BEGIN
     BEGIN
         -- planned under the search_path that it will run with
@@ -33,7 +35,8 @@ BEGIN
     END;
     PERFORM stability.register(candidate);
     PERFORM stability.hold_for_change(candidate);
-    PERFORM stability.place_trigger(w.relation, w.name) FROM stability.wanted_triggers(candidate) AS w WHERE NOT w.present;
+    PERFORM stability.place_trigger(w.relation, w.name)
+    FROM stability.wanted_triggers(candidate) AS w WHERE NOT w.present;
     PERFORM stability.build_small_indexes(candidate);
     PERFORM stability.sweep();
 END

@@ -7,7 +7,8 @@ BEGIN
     LOCK TABLE stability.source IN EXCLUSIVE MODE;
     DELETE FROM stability.source AS s WHERE s.name = unwatch.name;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'There is no source named %; stability.source lists them.', unwatch.name USING ERRCODE = 'undefined_object';
+        RAISE EXCEPTION 'There is no source named %; stability.source lists them.', unwatch.name
+            USING ERRCODE = 'undefined_object';
     END IF;
     PERFORM stability.regenerate();
     PERFORM stability.hold_for_change(NULL);

@@ -3,10 +3,16 @@ CREATE OR REPLACE FUNCTION stability.known_states(relation regclass, states text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+    WITH RECURSIVE kind (type) AS (
+        SELECT a.atttypid FROM pg_attribute AS a
+        WHERE a.attrelid = relation AND a.attname = 'state' AND NOT a.attisdropped
+        UNION ALL
+        SELECT t.typbasetype FROM kind JOIN pg_type AS t ON t.oid = kind.type WHERE t.typtype = 'd'
+    )
     SELECT string_agg(quote_literal(wanted.state), ', ' ORDER BY wanted.ordinality)
-    FROM pg_attribute AS a
-    JOIN pg_type AS t ON t.oid = a.atttypid
+    FROM kind
+    JOIN pg_type AS t ON t.oid = kind.type AND t.typtype <> 'd'
     CROSS JOIN unnest(states) WITH ORDINALITY AS wanted (state, ordinality)
-    WHERE a.attrelid = relation AND a.attname = 'state' AND NOT a.attisdropped
-      AND (t.typtype <> 'e' OR EXISTS (SELECT FROM pg_enum AS e WHERE e.enumtypid = t.oid AND e.enumlabel = wanted.state))
+    WHERE t.typtype <> 'e'
+       OR EXISTS (SELECT FROM pg_enum AS e WHERE e.enumtypid = t.oid AND e.enumlabel = wanted.state)
 $$;

@@ -1,5 +1,6 @@
--- The first two sources, import jobs and analytics tasks, described over the tables as they are: with a text, varchar or enum state,
--- with or without scheduled_at. A table that somebody dropped is left out; its registered source then says what is missing.
+-- The first two sources, import jobs and analytics tasks, described over the tables as they are: with a text, varchar
+-- or enum state, with or without scheduled_at. A table that somebody dropped is left out; its registered source then
+-- says what is missing.
 CREATE OR REPLACE FUNCTION stability.standard_sources() RETURNS SETOF stability.source
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -7,7 +8,8 @@ AS $$
     SELECT d.*
     FROM to_regclass('public.import_job') AS job,
         stability.describe('import_job', job,
-            stability.active_unless(job, ARRAY['finished', 'rejected', 'failed', 'waiting_for_review', 'waiting_for_upload']),
+            stability.active_unless(job,
+                ARRAY['finished', 'rejected', 'failed', 'waiting_for_review', 'waiting_for_upload']),
             NULL, NULL, NULL, NULL, '{}', NULL) AS d
     WHERE stability.has_column(job, 'state')
     UNION ALL

@@ -5,5 +5,6 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM stability.standard_sources()
     UNION ALL
-    SELECT * FROM stability.source AS s WHERE s.name NOT IN (SELECT standard.name FROM stability.standard_sources() AS standard)
+    SELECT * FROM stability.source AS s
+    WHERE s.name NOT IN (SELECT standard.name FROM stability.standard_sources() AS standard)
 $$;

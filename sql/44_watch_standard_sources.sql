@@ -1,5 +1,5 @@
--- From the first migration on the badge knows its two standard sources. One that is registered already is replaced only once the
--- triggers and indexes of its new description stand.
+-- From the first migration on the badge knows its two standard sources. One that is registered already is replaced only
+-- once the triggers and indexes of its new description stand.
 DO $$
 DECLARE
     lacking record;
@@ -13,7 +13,7 @@ BEGIN
         WHERE to_regclass(needed.relation) IS NOT NULL
           AND NOT stability.has_column(to_regclass(needed.relation), column_name)
     LOOP
-        RAISE EXCEPTION '% has no column %, and the badge cannot do without; add it, or rename the table if it is not a queue of work.',
+        RAISE EXCEPTION '% has no column %, which the badge needs; add it, or rename a table that holds no work.',
             lacking.relation, lacking.column_name;
     END LOOP;
 

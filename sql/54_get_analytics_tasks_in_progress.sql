@@ -6,4 +6,4 @@ SET row_security = off
 AS $$
     SELECT stability.analytics_tasks_in_progress(NULL)
 $$;
-COMMENT ON FUNCTION public.get_analytics_tasks_in_progress() IS 'pg-stability: the analytics tasks that are not settled';
+COMMENT ON FUNCTION public.get_analytics_tasks_in_progress() IS 'pg-stability: analytics tasks not settled';

@@ -1,4 +1,5 @@
--- How many rows of a source are active: exact, hence as slow as there are many. The badge itself never counts beyond 1,000.
+-- How many rows of a source are active: exact, hence as slow as there are many. The badge itself never counts beyond
+-- 1,000.
 CREATE OR REPLACE FUNCTION stability.count_active(source text) RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp

@@ -4,18 +4,19 @@ LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET row_security = off
 AS $$
-    -- a source that cannot be read
     SELECT 'source ' || a.source, a.error, CASE
-            WHEN hidden.relation IS NOT NULL THEN format('row security of %s hides rows from %I: run "ALTER ROLE %I BYPASSRLS"',
-                hidden.relation, current_user, current_user)
-            WHEN forbidden.relation IS NOT NULL THEN format('run "GRANT SELECT ON %s TO %I"', forbidden.relation, current_user)
+            WHEN hidden.relation IS NOT NULL THEN
+                format('row security hides rows of %s: run "ALTER ROLE %I BYPASSRLS"', hidden.relation, current_user)
+            WHEN forbidden.relation IS NOT NULL THEN
+                format('run "GRANT SELECT ON %s TO %I"', forbidden.relation, current_user)
             WHEN to_regclass(s.relation) IS NULL THEN
                 format('create the table again, or run "SELECT stability.unwatch(%L)"', a.source)
-            WHEN a.source IN ('import_job', 'analytics_tasks') THEN 'run "stability migrate", which describes the table as it is now'
+            WHEN standard.name IS NOT NULL THEN 'run "stability migrate", which describes the table as it is now'
             ELSE 'mend the table, or call stability.watch() again with a predicate that fits it'
         END
     FROM stability.read_activity() AS a
     JOIN stability.source AS s ON s.name = a.source
+    LEFT JOIN stability.standard_sources() AS standard ON standard.name = a.source
     CROSS JOIN LATERAL (SELECT min(r) AS relation FROM unnest(s.relation || s.also) AS r
         WHERE row_security_active(to_regclass(r))) AS hidden
     CROSS JOIN LATERAL (SELECT min(r) AS relation FROM unnest(s.relation || s.also) AS r
@@ -26,7 +27,7 @@ AS $$
     SELECT format('trigger %s on %s', w.name, w.relation), CASE
             WHEN t.oid IS NULL THEN 'is missing: changes are seen only at the next periodic read'
             WHEN t.tgenabled = 'D' THEN 'is disabled: changes are seen only at the next periodic read'
-            WHEN t.tgenabled <> 'A' THEN 'is not enabled ALWAYS: changes by replication are seen only at the next periodic read'
+            WHEN t.tgenabled <> 'A' THEN 'is not enabled ALWAYS: what replication writes is seen only at the next read'
             ELSE 'is not the trigger that Stability makes'
         END, 'run "stability migrate"'
     FROM stability.source AS s
@@ -36,29 +37,39 @@ AS $$
 
     UNION ALL
     SELECT format('index %s on %s', w.name, w.relation),
-        CASE WHEN i.indexrelid IS NULL THEN 'is missing: each read walks the whole table' ELSE 'is invalid: it slows writers and helps nobody' END,
+        CASE WHEN w.obstacle IS NULL THEN 'is missing: each read walks the whole table'
+             ELSE 'is invalid: it costs writers and helps no read' END,
         'run "stability migrate"'
     FROM stability.source AS s
     CROSS JOIN LATERAL stability.wanted_indexes(s) AS w
-    LEFT JOIN (pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid) ON i.indrelid = w.relation AND c.relname = w.name
     WHERE NOT w.present
 
     UNION ALL
-    SELECT 'source ' || wanted.name, 'its table has changed since it was described', 'run "stability migrate"'
+    SELECT 'source ' || wanted.name,
+        CASE WHEN s.name IS NULL THEN 'is not watched' ELSE 'describes the table as it was, not as it is' END,
+        'run "stability migrate"'
     FROM stability.standard_sources() AS wanted
     LEFT JOIN stability.source AS s ON s.name = wanted.name
     WHERE s IS DISTINCT FROM wanted
 
     UNION ALL
-    SELECT 'role ' || missing.name, 'does not exist: nobody but ' || current_user || ' can serve or read details',
+    SELECT 'role ' || missing.name, format('does not exist: nobody but %I can serve or read details', current_user),
         format('run "CREATE ROLE %I NOLOGIN", then "stability migrate"', missing.name)
     FROM unnest(ARRAY['stability_server', 'stability_reader']) AS missing (name)
     WHERE to_regrole(missing.name) IS NULL
 
     UNION ALL
+    SELECT 'setting max_prepared_transactions',
+        'is not 0: no hints are sent, since a NOTIFY makes PREPARE TRANSACTION fail',
+        'set it to 0 if nobody uses two-phase commit; else changes are seen at the next periodic read'
+    WHERE current_setting('max_prepared_transactions') <> '0'
+
+    UNION ALL
     SELECT 'function pg_catalog.pg_notify(text, text)', 'is not for everybody: writers without it send no hints',
         'run "GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) TO PUBLIC"'
-    WHERE NOT EXISTS (
-        SELECT FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
-        WHERE p.oid = 'pg_catalog.pg_notify(text, text)'::regprocedure AND a.grantee = 0 AND a.privilege_type = 'EXECUTE')
+    FROM pg_proc AS p
+    WHERE p.oid = 'pg_catalog.pg_notify(text, text)'::regprocedure
+      AND NOT EXISTS (
+        SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+        WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')
 $$;

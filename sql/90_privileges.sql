@@ -1,5 +1,5 @@
--- Who may do what. Everyone may ask for the badge and, by writing a watched table, send a hint; the server and readers may see details;
--- registering sources is for the owner. A role that could not be created is left out.
+-- Who may do what. Everyone may ask for the badge and, by writing a watched table, send a hint; the server and readers
+-- may see details; registering sources is for the owner. A role that could not be created is left out.
 DO $$
 DECLARE
     details CONSTANT text := 'public.get_analytics_tasks_in_progress(), stability.import_jobs_in_progress(integer),'
@@ -16,7 +16,8 @@ BEGIN
     IF to_regrole('stability_server') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA stability TO stability_server;
         GRANT SELECT ON stability.source, stability.alembic_version TO stability_server;
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s, stability.read_activity(), stability.problems() TO stability_server', details);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_server', details);
+        GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems() TO stability_server;
     END IF;
 END
 $$;

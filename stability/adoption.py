@@ -1,4 +1,4 @@
-"""Triggers and indexes on tables that other people are writing to: no writer waits longer than two seconds, and none fails."""
+"""Triggers and indexes on tables that other people write to: no writer waits longer than 2 s, and none fails."""
 
 from collections.abc import Callable
 from typing import Any, Final, LiteralString
@@ -28,7 +28,7 @@ _UNMARKED: LiteralString = """
      WHERE NOT stability.is_ours(x.oid, 'pg_class')
 """
 _OLD_TRANSACTIONS: LiteralString = """
-    SELECT string_agg(format('pid %s (%s)', pid, coalesce(nullif(application_name, ''), usename)), ', ' ORDER BY xact_start)
+    SELECT string_agg(format('pid %s (%s)', pid, coalesce(nullif(application_name, ''), usename)), ', ')
       FROM pg_catalog.pg_stat_activity
      WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
 """
@@ -113,7 +113,7 @@ def _concurrently(connection: _Connection, statement: sql.Composed) -> None:
     except psycopg.errors.LockNotAvailable as error:
         (holders,) = connection.execute(_OLD_TRANSACTIONS).fetchone() or (None,)
         raise DatabaseError(
-            f"Transactions older than the index are still open after {BUILD_PATIENCE}: {holders}; end them, then migrate again."
+            f"Transactions older than the index are open after {BUILD_PATIENCE}: {holders}; end them, then migrate again."
         ) from error
     finally:
         connection.execute("RESET lock_timeout")

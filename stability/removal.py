@@ -18,7 +18,8 @@ ROLES: Final = ("stability_server", "stability_reader")
 _IS_OURS: LiteralString = "SELECT obj_description(to_regnamespace('stability'), 'pg_namespace') LIKE 'pg-stability:%'"
 _HOLD: LiteralString = """
     SELECT stability.hold(array_agg(r ORDER BY r), 'ACCESS EXCLUSIVE')
-      FROM (SELECT relation FROM stability.obsolete() UNION SELECT unnest(%s::regclass[])) AS held (r) HAVING count(*) > 0
+      FROM (SELECT relation FROM stability.obsolete() UNION SELECT unnest(%s::regclass[])) AS held (r)
+    HAVING count(*) > 0
 """
 _FUNCTIONS: LiteralString = """
     SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_catalog.pg_proc p
@@ -26,8 +27,8 @@ _FUNCTIONS: LiteralString = """
         OR p.pronamespace = to_regnamespace('public') AND stability.is_ours(p.oid, 'pg_proc')
 """
 _USED: LiteralString = """
-    SELECT EXISTS (SELECT FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid)
-        OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member <> current_user::regrole)
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_auth_members WHERE roleid = r.oid AND member <> current_user::regrole)
+        OR EXISTS (SELECT FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = r.oid)
       FROM pg_catalog.pg_roles r
      WHERE r.rolname = %s AND shobj_description(r.oid, 'pg_authid') LIKE 'pg-stability:%%'
 """

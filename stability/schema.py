@@ -1,7 +1,8 @@
 """Our schema in somebody's database: made, updated and removed; `stability migrate` is its command line.
 
-Tables change by the revisions in `migrations/`; functions are replaced from `sql/` after every upgrade. Both happen in one
-transaction that takes no lock on a table with rows. Then `adoption` places triggers and builds indexes on the watched tables.
+Tables change by the revisions in `migrations/`; functions are replaced from `sql/` after every upgrade. Both happen in
+one transaction that takes no lock on a table with rows. Then `adoption` places triggers and builds indexes on the
+watched tables.
 """
 
 import random
@@ -15,6 +16,7 @@ import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
@@ -81,6 +83,8 @@ def _upgrade(conninfo: str, tell: Callable[[str], None]) -> None:
                 _run(connection, file.read_text("utf-8"))
     except DBAPIError as error:
         raise error.orig or error from None
+    except CommandError as error:
+        raise DatabaseError(f"{error}: a newer release migrated this database; upgrade pg-stability.") from error
 
 
 def _run(connection: Connection, sql: str) -> None:
@@ -99,6 +103,7 @@ def _alone(conninfo: str, tell: Callable[[str], None]) -> Iterator[psycopg.Conne
             connection.execute("SET row_security = off")
             _await_turn(connection, tell)
             yield connection
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (LOCK,))
     except psycopg.Error as error:
         raise _explained(error) from error
 
@@ -112,8 +117,8 @@ def _connect(conninfo: str, tell: Callable[[str], None]) -> psycopg.Connection[A
 
 
 def _await_turn(connection: psycopg.Connection[Any], tell: Callable[[str], None]) -> None:
-    # Asked again and again: a session that waits for the lock holds a snapshot, for which CREATE INDEX CONCURRENTLY under
-    # that very lock waits in turn, and Postgres would end one of the two as a deadlock.
+    # Asked again and again: a session that waits for the lock holds a snapshot, for which CREATE INDEX CONCURRENTLY
+    # under that very lock waits in turn, and Postgres would end one of the two as a deadlock.
     take: LiteralString = "SELECT pg_catalog.pg_try_advisory_lock(%s)"
     deadline, told = time.monotonic() + LOCK_PATIENCE, False
     while connection.execute(take, (LOCK,)).fetchone() != (True,):
