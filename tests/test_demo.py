@@ -237,6 +237,14 @@ def test_clean_removes_what_demos_wrote_and_nothing_else(demo: DemoDatabase) -> 
     assert demo.run(rows=10)[0].state == "finished"
 
 
+def test_clean_needs_no_table_of_the_host(demo: DemoDatabase) -> None:
+    """After an uninstallation that dropped the watched tables, what is left of demos can still be removed."""
+    demo.run(rows=10)
+    demo.do("DROP TABLE public.import_job", "DROP SCHEMA worker CASCADE")
+    clean(demo.dsn, console=Console(quiet=True))
+    assert demo.one("SELECT to_regnamespace('stability_demo')") is None
+
+
 def test_a_schema_of_somebody_else_is_refused(demo: DemoDatabase) -> None:
     """A schema of our name that the demo did not make is neither used nor dropped."""
     demo.do("CREATE SCHEMA stability_demo", "CREATE TABLE stability_demo.theirs ()")

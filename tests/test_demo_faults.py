@@ -1,6 +1,8 @@
 """Whatever ends a run of the demo, its job and tasks are settled, and nothing half-loaded stays."""
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +83,46 @@ def test_a_deleted_job_ends_the_run(demo: DemoDatabase, large_file: Path) -> Non
     assert (demo.data_tables, demo.stable) == ([], True)
 
 
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (99, "the file shrank from 100 to 99 rows while it was imported"),
+        (101, "the file grew beyond 100 rows while it was imported"),
+    ],
+)
+def test_a_file_that_changes_meanwhile_fails_the_job(
+    demo: DemoDatabase, written: Write, rows: int, reason: str
+) -> None:
+    """A file that is another one when it is loaded than when it was analysed leaves nothing loaded."""
+    path = written("a\n" + "1\n" * 100)
+    demo.do(
+        "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN new; END $$",
+        "CREATE TRIGGER hold BEFORE UPDATE ON public.import_job FOR EACH ROW"
+        " WHEN (new.state = 'preparing_data') EXECUTE FUNCTION hold()",
+        "SELECT pg_advisory_lock(42)",
+    )
+    with demo.running(path) as process:
+        demo.await_true("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", "the hold")
+        path.write_text("a\n" + "1\n" * rows)
+        demo.do("SELECT pg_advisory_unlock(42)")
+        said, _ = process.communicate()
+    assert (process.returncode, f"failed: {reason}" in said) == (1, True), said
+    assert (demo.one(JOB), demo.data_tables, demo.stable) == ("failed", [], True)
+
+
+def test_a_full_disk_fails_the_job(demo: DemoDatabase) -> None:
+    """When the file cannot be made whole the job that waits for it fails, with the reason of the system."""
+    program = (
+        "import resource, sys; from rich.console import Console; from stability.demo import Plan, run\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "sys.exit(run(sys.argv[1], Plan(rows=100_000), console=Console(width=200)).exit_status)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, demo.dsn], capture_output=True, text=True, check=False)
+    assert (done.returncode, "failed: File too large: " in done.stdout) == (1, True), done.stdout + done.stderr
+    assert (demo.one(JOB), demo.data_tables, demo.stable) == ("failed", [], True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_import_ends_quickly_and_cleanly(demo: DemoDatabase, large_file: Path, number: int) -> None:
     """Ctrl-C, a polite kill and a closed terminal end the import within three seconds, with a failed job."""
@@ -125,6 +167,16 @@ def test_the_next_run_settles_what_a_killed_one_left(
     job, tables = left
     assert (demo.one(JOB), demo.data_tables, demo.stable) == (job, [*tables, "data_2"], True)
     assert demo.all(RUN) == [("failed", "the demo was killed")]
+
+
+def test_clean_removes_what_a_killed_run_left(demo: DemoDatabase, large_file: Path) -> None:
+    """Where no next run is wanted, cleaning makes the system stable as well."""
+    with demo.running(large_file) as process:
+        demo.await_true(IMPORTING, "importing")
+        process.kill()
+    await_fact(lambda: demo.connections == 0, "the end of its backends")
+    clean(demo.dsn, console=Console(quiet=True))
+    assert (demo.one(JOB), demo.one("SELECT to_regnamespace('stability_demo')"), demo.stable) == (None, None, True)
 
 
 def test_a_live_run_is_left_alone(demo: DemoDatabase, large_file: Path, written: Write) -> None:
