@@ -10,7 +10,7 @@ from stability.errors import DatabaseError
 _LIVE: LiteralString = """
     SELECT id FROM stability_demo.run WHERE ended_at IS NULL AND NOT pg_try_advisory_xact_lock(%s, id) LIMIT 1
 """
-# Each runs in turn, where its tables are still there. They may have been made anew since, with ids that mean other rows: a
+# Each runs in turn, where its tables are still there. They may have been made anew, with ids that mean other rows: a
 # second trait must agree. A command that tasks of others use stays.
 _REMOVE: tuple[tuple[tuple[str, ...], LiteralString], ...] = (
     (
