@@ -33,6 +33,13 @@ def embedded(host: Host, serving: Serving, page: Page) -> Page:
     return page
 
 
+def _hold(page: Page) -> list[Route]:
+    """From now on requests for details stay unanswered; they are listed as they come."""
+    held: list[Route] = []
+    page.route(DETAILS, lambda route: held.extend([route]))
+    return held
+
+
 def _open(page: Page) -> Locator:
     page.get_by_role("button", name="Details", exact=True).click()
     return page.get_by_role("dialog", name="System Status Details")
@@ -108,10 +115,10 @@ def test_more_than_it_lists(embedded: Page, sql: Sql) -> None:
 
 
 def test_loading(embedded: Page, keep_picture: Keep) -> None:
-    """A spinner only after half a second of waiting; closing meanwhile leaves nothing behind."""
-    held: list[Route] = []
-    embedded.route(DETAILS, held.append)
-    embedded.clock.install()
+    """A spinner shows only after half a second of waiting, and goes when the details come."""
+    held = _hold(embedded)
+    embedded.clock.install(time=0)
+    embedded.clock.pause_at(5_000)
     modal = _open(embedded)
     spinner = modal.get_by_text("Loading details...")
     embedded.clock.run_for(450)
@@ -171,8 +178,7 @@ def test_asks_only_while_it_is_open(embedded: Page, sql: Sql) -> None:
     sql(WORK[0])
     expect(embedded.locator("system-status")).to_have_attribute("state", "processing")
     assert asked == []
-    held: list[Route] = []
-    embedded.route(DETAILS, held.append)
+    _hold(embedded)
     modal = _open(embedded)
     expect(modal).to_be_visible()
     with embedded.expect_event("requestfailed"):

@@ -83,14 +83,15 @@ def test_phone(serving: Serving, sql: Sql, page: Page, keep_picture: Keep) -> No
 
 def test_without_javascript(serving: Serving, browser: Browser, keep_picture: Keep) -> None:
     """Without JavaScript the page says so, and leads to the state itself."""
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(serving.url)
-    expect(page.locator("noscript")).to_contain_text("follows the state with JavaScript, which is off")
-    keep_picture(page, "page-without-javascript")
-    page.locator("noscript").get_by_role("link").click()
-    assert json.loads(page.locator("body").inner_text())["state"] == "stable"
-    context.close()
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(serving.url)
+        note = page.locator("noscript p")
+        expect(note).to_be_visible()
+        expect(note).to_contain_text("follows the state with JavaScript, which is off")
+        keep_picture(page, "page-without-javascript")
+        note.locator("a").click()
+        assert json.loads(page.locator("body").inner_text())["state"] == "stable"
 
 
 def test_copies_the_tag(serving: Serving, page: Page) -> None:
