@@ -1,0 +1,93 @@
+# `make up` starts everything, `make test` checks everything. Each sets itself up: in .venv, from the hashed lock files.
+# GNU make 3.81 is enough, since macOS has no newer one.
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint types format programs lock clean
+
+# Where a Python of 3.11 or newer is looked for, in this order; `make up PYTHON=/path/to/python3` names one.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+WORKERS ?= 2
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input
+
+# A killed make cannot pass its end on; where the kernel can do that for it, the server ends with it.
+WITH_MAKE := $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --pdeathsig TERM)
+
+help:  ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+up: .venv/runtime  ## Start Postgres, the server and the page at http://127.0.0.1:8642 (STABILITY_* and DATABASE_URL apply)
+	@exec $(WITH_MAKE) $(BIN)/stability up
+
+test: .venv/dev programs lint  ## Run every check: formatter, linters, types, and the Python, SQL, JavaScript and browser tests
+	$(BIN)/pytest -n $(WORKERS)
+
+lint: .venv/dev types  ## Check style and types only
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: .venv/dev
+	$(BIN)/mypy
+
+format: .venv/dev  ## Put the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# What no wheel brings. Without root or apt, the tests that miss a program are skipped and say so; in CI they fail.
+programs:
+	@for program in chromium curl pgbouncer; do \
+		command -v $$program >/dev/null || missing="$$missing $$program"; \
+	done; \
+	if [ "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing$$missing for the tests" && \
+		apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null || \
+		echo "They could not be installed: see above."; \
+	fi
+
+lock: .venv/dev  ## Write both lock files anew, with the newest of everything that pyproject.toml allows
+	rm -rf build/lock && $(BIN)/python -m venv build/lock
+	build/lock/bin/python -m pip --quiet install uv
+	build/lock/bin/uv lock --quiet --upgrade
+	$(EXPORT) --no-default-groups --group build -o requirements.lock
+	$(EXPORT) --all-groups -o requirements-dev.lock
+
+EXPORT := build/lock/bin/uv export --quiet --frozen --no-emit-project --no-annotate --no-header --format requirements.txt
+
+clean:  ## Remove what make made; the database in .stability stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis artifacts build dist tests/web/node_modules
+
+.venv/runtime: requirements.lock pyproject.toml $(BIN)/python
+	$(call install,$<)
+	@touch $@
+
+.venv/dev: requirements-dev.lock pyproject.toml $(BIN)/python
+	$(call install,$<)
+	@touch $@ .venv/runtime
+
+# It is a link, and gone as soon as the Python that it leads to is: then everything is installed anew.
+$(BIN)/python: ;
+
+# An installation that was cut off is begun anew, since pip takes half a package for a whole one.
+define install
+	@if [ -e .venv/unfinished ] || ! $(BIN)/python -c '' 2>/dev/null; then rm -rf .venv; fi
+	@mkdir -p .venv && touch .venv/unfinished
+	@[ -e $(BIN)/pip ] || { $(make_venv); }
+	@echo "Installing $(1) into .venv"
+	@$(PIP) install --require-hashes --only-binary :all: -r $(1)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm .venv/unfinished
+endef
+
+define make_venv
+	for python in $(PYTHON); do \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		$$python -c 'import ensurepip, venv' 2>/dev/null && exec $$python -m venv .venv; \
+		found=$$python; \
+	done; \
+	if [ "$$found" ]; \
+	then echo "$$found cannot make virtual environments: install its venv module (apt-get install $${found##*/}-venv)."; \
+	else echo "Python 3.11 or newer is needed and none of these is it: $(PYTHON). Install one, or name it: make up PYTHON=/path/to/python3"; \
+	fi >&2; exit 1
+endef
