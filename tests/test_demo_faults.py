@@ -114,9 +114,9 @@ def test_a_file_that_changes_meanwhile_fails_the_job(
 def test_a_full_disk_fails_the_job(demo: DemoDatabase) -> None:
     """When the file cannot be made whole the job that waits for it fails, with the reason of the system."""
     program = (
-        "import resource, sys; from rich.console import Console; from stability.demo import Plan, run\n"
+        "import resource, sys; from rich.console import Console; from stability.demo import run\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "sys.exit(run(sys.argv[1], Plan(rows=100_000), console=Console(width=200)).exit_status)"
+        "sys.exit(run(sys.argv[1], rows=100_000, console=Console(width=200)).exit_status)"
     )
     done = subprocess.run([sys.executable, "-c", program, demo.dsn], capture_output=True, text=True, check=False)
     assert (done.returncode, "failed: File too large: " in done.stdout) == (1, True), done.stdout + done.stderr

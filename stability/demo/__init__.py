@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -20,17 +21,29 @@ from stability.demo.terminal import Screen
 from stability.demo.workload import Demo
 from stability.errors import DatabaseError
 
-__all__ = ["Outcome", "Plan", "clean", "run"]
+__all__ = ["Outcome", "Plan", "carry_out", "clean", "run"]
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
-def run(conninfo: str, plan: Plan, *, console: Console) -> Outcome:
-    """Import the plan's file, or one made for the purpose, and compute over what was imported.
+def run(
+    conninfo: str,
+    file: Path | None = None,
+    *,
+    rows: int = Plan.rows,
+    workers: int = Plan.workers,
+    console: Console,
+) -> Outcome:
+    """Import `file`, or a file of `rows` orders made for the purpose, and let `workers` workers compute over its rows.
 
     Raises SettingError for a wrong argument, DatabaseError when nothing can be begun. A file that is no CSV, trouble on
     the way and Ctrl-C are outcomes: they are told on `console`, and nothing half-loaded stays.
     """
+    return carry_out(conninfo, Plan(file, rows=rows, workers=workers), console=console)
+
+
+def carry_out(conninfo: str, plan: Plan, *, console: Console) -> Outcome:
+    """Do what `run` does, for a plan that may say more about the file to be made."""
     plan.check()
     try:
         with _interruptible(), connected(conninfo) as connection:
