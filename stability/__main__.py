@@ -2,4 +2,5 @@
 
 from stability.cli import app
 
-app()
+if __name__ == "__main__":  # the child of `serve --reload` imports this module under another name
+    app()

@@ -1,23 +1,53 @@
-"""The command line. Every error that a person can mend is one sentence on standard error: exit 2 for wrong usage, else 1."""
+"""The command line: each command parses, calls and prints.
 
+Every error that a person can mend is one sentence on standard error: exit 2 for wrong usage, else 1.
+"""
+
+import asyncio
+import io
 import sys
+import threading
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from stability import __version__, logs, run, schema
+from stability import __version__, client, connection, logs, run, schema, waiting, watching
+from stability import demo as demonstration
+from stability import doctor as examination
+from stability import sources as watched
 from stability.errors import SettingError, StabilityError
 from stability.settings import Settings, load
+from stability.sight import WORDS, Sight
+from stability.way import to_the_truth
+from stability.welcome import welcome
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
+_LEVELS: Final = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "problem": ("✘", "red")}
+
+
+def _duration(text: str) -> float:
+    try:
+        return waiting.duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="STABILITY_HOST")]
-Port = Annotated[int | None, typer.Option(help="TCP port to listen on.", show_default="STABILITY_PORT")]
+Port = Annotated[int | None, typer.Option(help="TCP port to listen on; 0 picks one.", show_default="STABILITY_PORT")]
+Uds = Annotated[Path | None, typer.Option(help="Unix socket to listen on instead.", show_default="STABILITY_UDS")]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
+Url = Annotated[str | None, typer.Option(help="Server to follow.", show_default="STABILITY_URL, else the local one")]
+Direct = Annotated[bool, typer.Option("--database", help="Follow the database itself, without a server.")]
 
 
 @contextmanager
@@ -27,43 +57,207 @@ def told() -> Iterator[None]:
         yield
     except StabilityError as error:
         stderr.print(f"stability: {error}", markup=False, soft_wrap=True)
-        sys.exit(2 if isinstance(error, SettingError) else 1)
+        raise typer.Exit(2 if isinstance(error, SettingError) else 1) from error
 
 
-def _settings(**overrides: Any) -> Settings:
+def _settings(*, quiet: bool = False, **overrides: Any) -> Settings:
     settings = load(**overrides)
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, "error" if quiet else settings.log_level)
     return settings
 
 
-@app.command()
-def up(host: Host = None, port: Port = None) -> None:
-    """Start everything: a Postgres of our own (unless DATABASE_URL names one), the newest schema, and the page."""
+def _open(address: str) -> None:
+    # a browser of the terminal would hold up the server until it is closed
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    def welcome(running: run.Running) -> None:
-        console.print(f"page       {running.address}/", f"database   {running.dsn}", sep="\n", markup=False, soft_wrap=True)
+
+@app.command()
+def up(host: Host = None, port: Port = None, uds: Uds = None, browser: Open = False) -> None:
+    """Start everything: database, schema and page.
+
+    The database is a Postgres of our own, unless DATABASE_URL or PG* names one. Ctrl-C or SIGTERM ends it all.
+    """
+
+    def started(running: run.Running) -> None:
+        welcome(console, running)
+        if browser:
+            _open(running.page)
 
     with told():
-        run.up(_settings(host=host, port=port), welcome)
+        run.up(_settings(host=host, port=port, uds=uds), started)
 
 
 @app.command()
-def serve(host: Host = None, port: Port = None) -> None:
-    """Serve the page on a database whose schema is migrated separately."""
+def serve(
+    host: Host = None,
+    port: Port = None,
+    uds: Uds = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Start anew when our Python files change.")] = False,
+    browser: Open = False,
+) -> None:
+    """Serve the page on a migrated database.
+
+    On an older schema the state is unknown until `stability migrate` has run.
+    """
+
+    def started(running: run.Running) -> None:
+        console.print(running.address, markup=False, soft_wrap=True)
+        if browser:
+            _open(running.page)
+
     with told():
-        run.serve(_settings(host=host, port=port), lambda running: console.print(running.address, markup=False))
+        run.serve(_settings(host=host, port=port, uds=uds), started, reload=reload)
 
 
 @app.command()
-def migrate() -> None:
-    """Create or update our schema; a database that has the tables already is adopted."""
+def migrate(
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Remove everything that is ours.")] = False,
+    drop_data: Annotated[bool, typer.Option("--drop-data", help="Remove tables of ours that have rows too.")] = False,
+) -> None:
+    """Create, update or remove our schema.
+
+    Tables that the database has already are adopted, whoever writes to them meanwhile.
+    """
+    if drop_data and not uninstall:
+        raise typer.BadParameter("it only goes with --uninstall.", param_hint="--drop-data")
     with told(), run.database_of(_settings()) as conninfo:
-        schema.migrate(conninfo)
+        if uninstall:
+            schema.uninstall(conninfo, drop_data=drop_data, tell=_say)
+        else:
+            schema.migrate(conninfo, _say)
+            _say(f"the schema is at revision {schema.head()}")
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV file with a header line.", show_default="one is made")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows of the file that is made.")] = demonstration.Plan.rows,
+    workers: Annotated[int, typer.Option(help="Workers that compute over the rows.")] = demonstration.Plan.workers,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove everything that demos wrote, and stop.")] = False,
+) -> None:
+    """Import a CSV file and compute over its rows.
+
+    Something for the badge to show: the state follows each step, with progress.
+    """
+    with told(), run.database_of(_settings(), start=False) as conninfo:
+        if clean:
+            demonstration.clean(conninfo, console=console)
+        else:
+            raise typer.Exit(demonstration.run(conninfo, file, rows=rows, workers=workers, console=console).exit_status)
+
+
+@app.command()
+def watch(
+    url: Url = None,
+    database: Direct = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each change as one line of JSON.")] = False,
+) -> None:
+    """Show the live state, until Ctrl-C.
+
+    In a pipe it prints one line per change.
+    """
+    with told(), to_the_truth(_settings(quiet=True), url, database=database) as (follow, where):
+        asyncio.run(watching.watch(follow, console, where, as_json=as_json))
+
+
+@app.command()
+def wait(
+    timeout: Annotated[float | None, typer.Option(parser=_duration, metavar="TIME", help="10m, 90s, 1h30m.")] = None,
+    url: Url = None,
+    database: Direct = False,
+) -> None:
+    """Wait until the system is stable.
+
+    Exit 0 when it is, 1 after the time-out, with what is still active. A state that nobody can prove is not stable.
+    """
+    with told(), to_the_truth(_settings(quiet=True), url, database=database) as (follow, where):
+        with stderr.status(f"Asking {where}") as status:
+
+            def seen(sight: Sight) -> None:
+                status.update(Text(f"{WORDS[sight.state]}: {sight.busy()}"))
+
+            last = asyncio.run(waiting.until_stable(follow, timeout, seen))
+        if last is None or last.state != "stable":
+            raise StabilityError(f"not stable after {timeout:g} s: {waiting.sentence(last)}")
+        console.print(WORDS[last.state])
+
+
+@app.command()
+def sources() -> None:
+    """List what is watched, and what is active now."""
+    with told(), run.database_of(_settings(quiet=True), start=False) as conninfo:
+        found = asyncio.run(watched.read(conninfo))
+        if not found:
+            console.print("Nothing is watched: `SELECT stability.watch(…)` registers a table.", markup=False)
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        for title in ("NAME", "RELATION", "ACTIVE", "COUNT", "PROBLEM"):
+            table.add_column(title, justify="right" if title == "COUNT" else "left", overflow="fold")
+        for source in found:
+            table.add_row(*map(Text, source.cells()))
+        console.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is wrong, and how to mend it.
+
+    Looks at the connection, poolers, standbys, rights, triggers and indexes. Exit 1 when there is a problem.
+    """
+    with told(), run.database_of(_settings(quiet=True), start=False) as conninfo:
+        levels = asyncio.run(_examine(load(), conninfo))
+    problems, warnings = levels.count("problem"), levels.count("warning")
+    console.print(f"\n{problems} problems, {warnings} warnings" if problems + warnings else "\nEverything is in order.")
+    raise typer.Exit(1 if problems else 0)
+
+
+async def _examine(settings: Settings, conninfo: str) -> list[examination.Level]:
+    levels: list[examination.Level] = []
+    async for finding in examination.examine(settings, conninfo):
+        levels.append(finding.level)
+        mark, colour = _LEVELS[finding.level]
+        console.print(Text.assemble((f"{mark} {finding.level:<9}", colour), finding.fact), soft_wrap=True)
+        if finding.remedy:
+            console.print(Text(f"  {'remedy':<9}{finding.remedy}"), soft_wrap=True)
+    return levels
+
+
+@app.command()
+def healthcheck(
+    url: Annotated[str | None, typer.Argument(help="Server to ask.", show_default="the local one")] = None,
+) -> None:
+    """Exit 0 while the truth is proven, else 1.
+
+    For containers: asks the server's /readyz, and says what is missing.
+    """
+    with told():
+        if reason := asyncio.run(client.why_not_ready(client.server_of(_settings(quiet=True), url))):
+            raise StabilityError(reason)
+        console.print("ready")
+
+
+@app.command()
+def dsn() -> None:
+    """Print the database's connection string.
+
+    With its password, since programs need it: psql "$(stability dsn)".
+    """
+    with told():
+        console.print(connection.in_use(_settings(quiet=True)), markup=False, soft_wrap=True)
 
 
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
     """A live status badge over Postgres that never lies."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ✔ shows a ?
     if version:
         console.print(__version__)
         raise typer.Exit

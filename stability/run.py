@@ -2,15 +2,19 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import structlog
+import uvicorn
+from uvicorn.supervisors.statreload import StatReload
 
-from stability import schema
+from stability import logs, schema
 from stability.app import create_app
 from stability.database import connect, reason
 from stability.errors import DatabaseError, StabilityError
@@ -31,15 +35,26 @@ class Running:
     dsn: str
     embedded: bool
 
+    @property
+    def page(self) -> str:
+        """Where the page is."""
+        return self.address if self.address.startswith("unix:") else f"{self.address}/"
+
 
 def up(settings: Settings, started: Callable[[Running], None]) -> None:
     """Everything, until SIGTERM or Ctrl-C: a Postgres of our own unless one is named, the newest schema, the server."""
     _serve(settings, started, migrate=True)
 
 
-def serve(settings: Settings, started: Callable[[Running], None]) -> None:
-    """The server alone, until SIGTERM or Ctrl-C, on a schema that somebody else migrates."""
-    _serve(settings, started, migrate=False)
+def serve(settings: Settings, started: Callable[[Running], None], *, reload: bool = False) -> None:
+    """The server alone, until SIGTERM or Ctrl-C, on a schema that somebody else migrates.
+
+    With `reload` it starts anew whenever a Python file of this package changes.
+    """
+    if reload:
+        _reloading(settings, started)
+    else:
+        _serve(settings, started, migrate=False)
 
 
 @contextmanager
@@ -88,6 +103,21 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
             raise failures[0]
         if server.crashed:
             raise StabilityError("A part of the server crashed: the log above says which; please report it.")
+
+
+def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:
+    """The socket and the database stay here; the server is a child that uvicorn's supervisor replaces."""
+    package = str(Path(__file__).parent)
+    with bind(settings) as listening, database_of(settings) as conninfo:
+        config = uvicorn.Config("stability.app:create_app", factory=True, log_config=None, reload_dirs=[package])
+        started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
+        StatReload(config, partial(_child, settings, conninfo), [listening]).run()
+
+
+def _child(settings: Settings, conninfo: str, sockets: list[socket.socket]) -> None:
+    logs.configure(settings.log_format, settings.log_level)
+    app = create_app(settings, conninfo=conninfo)
+    Server(app, settings, app.state.drain).run(sockets=sockets)
 
 
 async def _reached(conninfo: str) -> None:

@@ -4,6 +4,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -38,6 +40,9 @@ class Settings(BaseSettings):
     port: int = Field(8642, ge=0, le=65_535, description="TCP port to listen on; 0 picks a free one")
     uds: Path | None = Field(None, description="listen on this Unix socket instead of a TCP port")
     root_path: str = Field("", description="path prefix that a proxy strips before it calls us, such as `/status`")
+    url: str | None = Field(
+        None, description="the server that `watch`, `wait` and `healthcheck` ask; else the one at the address above"
+    )
     token: SecretStr | None = Field(
         None, description="secret for everything but the badge, its stream and the health paths (header or cookie)"
     )
@@ -66,10 +71,25 @@ class Settings(BaseSettings):
             raise ValueError("must begin with /, for example /status")
         return value.rstrip("/")
 
-    @field_validator("token", "database_url", "listen_url", "token_file", "database_url_file", "uds", mode="before")
+    @field_validator(
+        "token", "database_url", "listen_url", "url", "token_file", "database_url_file", "uds", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("database_url", "listen_url")
+    @classmethod
+    def _connects(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                conninfo_to_dict(plain_conninfo(value.get_secret_value()))
+            except psycopg.ProgrammingError:
+                # libpq's own message quotes what may be a password
+                raise ValueError(
+                    "is not a connection string; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+                ) from None
+        return value
 
     @model_validator(mode="before")
     @classmethod
