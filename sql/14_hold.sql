@@ -1,28 +1,40 @@
--- Locks tables until the end of the transaction without ever making a writer wait for longer than 2 s, or fail by a
--- deadlock: we wait for one lock only while we hold no other, and give all of them back before the next try.
+-- Locks tables until the end of the transaction, while nobody who writes them waits for longer than 2 s or fails.
+--
+-- Whoever holds one lock and waits for another can be part of a deadlock, and Postgres may end the writer instead of us.
+-- It looks for one when somebody has waited for `deadlock_timeout`. Writers may wait from the moment we ask for the first
+-- lock, so we are done with waiting, or have given everything back, at three quarters of that time. The order that
+-- writers lock in is not known: every second attempt tries another.
 CREATE OR REPLACE FUNCTION stability.hold(relations regclass[], mode text, attempts integer DEFAULT 15) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
 AS $$
 DECLARE
-    relation regclass;
+    deadlock CONSTANT numeric := 1000 * extract(epoch FROM current_setting('deadlock_timeout')::interval);  -- ms
+    others CONSTANT integer := cardinality(relations) - 1;
+    wanted regclass;
     blockers text;
 BEGIN
     FOR attempt IN 1 .. attempts LOOP
         BEGIN
-            FOREACH relation IN ARRAY relations LOOP
-                EXECUTE format('LOCK TABLE ONLY %s IN %s MODE %s', relation, mode,
-                    CASE WHEN relation <> relations[1] THEN 'NOWAIT' END);
+            PERFORM set_config('lock_timeout',
+                CASE WHEN others > 0 THEN least(deadlock / 2, 2000) ELSE 2000 END::integer::text, true);
+            FOR wanted IN
+                SELECT r FROM unnest(relations) WITH ORDINALITY AS u (r, n)
+                ORDER BY CASE WHEN attempt % 2 = 1 THEN n ELSE random() END
+            LOOP
+                EXECUTE format('LOCK TABLE ONLY %s IN %s MODE', wanted, mode);
+                PERFORM set_config('lock_timeout', greatest(deadlock / 4 / greatest(others, 1), 1)::integer::text, true);
             END LOOP;
             RETURN;
         EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_stat_clear_snapshot();
             SELECT string_agg(DISTINCT format('pid %s (%s)', a.pid, concat_ws(', ',
                 nullif(a.application_name, ''), a.usename, a.state,
                 extract(epoch FROM clock_timestamp() - a.xact_start)::integer || ' s in its transaction')), '; ')
             INTO blockers
             FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-            WHERE l.granted AND l.relation = hold.relation
+            WHERE l.granted AND l.relation = wanted
               AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
         END;
         IF attempt < attempts THEN
@@ -31,6 +43,6 @@ BEGIN
         END IF;
     END LOOP;
     RAISE EXCEPTION '% is in use without a pause, now by %; wait for that to end, or end it, then try again.',
-        relation, coalesce(blockers, 'a transaction that has just ended');
+        wanted, coalesce(blockers, 'a transaction that has just ended');
 END
 $$;

@@ -1,25 +1,24 @@
--- The partial indexes that a source is probed by, and whether each is valid. The first finds active rows by group and
--- clock; where a due column defers some rows, the second finds those that it does not defer. A constant key keeps the
--- order of the heap and costs a writer least.
+-- The partial indexes that a source is probed by, and whether each is valid. The first finds active rows by their group;
+-- where a due column defers some, the second finds those by the clock as well. A constant key keeps the order of the heap
+-- and costs a writer least.
 --
 -- The name carries a digest of the definition, so that a changed predicate is built beside the old index before it is
 -- used. Partitioned tables are listed after their leaves: an index on the parent then only adopts what stands already.
--- `obstacle` is the invalid index that has to go first, if there is one: of a partitioned table the topmost, which
--- takes its parts with it.
+-- `obstacle` is the invalid index that has to go first, if there is one: of a partitioned table the topmost, which takes
+-- its parts with it.
 CREATE OR REPLACE FUNCTION stability.wanted_indexes(source stability.source)
 RETURNS TABLE (relation regclass, kind "char", name name, definition text, present boolean, obstacle regclass)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH wanted (definition) AS (
-        SELECT format(E'(%s) WHERE (%s\n) IS NOT FALSE',
-            concat_ws(', ', quote_ident(source.group_column),
-                CASE WHEN source.due_column IS NOT NULL THEN format('coalesce(%I, ''-infinity'')', source.due_column)
-                     WHEN source.group_column IS NULL THEN '(true)' END),
-            source.active_when)
+        SELECT concat('(', coalesce(quote_ident(source.group_column), '(true)'), ') WHERE ',
+            format(E'(%s\n) IS NOT FALSE', source.active_when),
+            E' AND (' || source.deferred_when || E'\n) IS NOT TRUE')
+        WHERE source.deferred_when IS DISTINCT FROM 'true'
         UNION ALL
-        SELECT format(E'(%s) WHERE (%s\n) IS NOT FALSE AND (%s\n) IS NOT TRUE',
-            coalesce(quote_ident(source.group_column), '(true)'), source.active_when, source.deferred_when)
+        SELECT format(E'(%scoalesce(%I, ''-infinity'')) WHERE (%s\n) IS NOT FALSE AND (%s\n) IS TRUE',
+            quote_ident(source.group_column) || ', ', source.due_column, source.active_when, source.deferred_when)
         WHERE source.due_column IS NOT NULL
     )
     SELECT f.member, f.kind, named.name, w.definition,

@@ -113,7 +113,7 @@ def _concurrently(connection: _Connection, statement: sql.Composed) -> None:
     except psycopg.errors.LockNotAvailable as error:
         (holders,) = connection.execute(_OLD_TRANSACTIONS).fetchone() or (None,)
         raise DatabaseError(
-            f"Transactions older than the index are open after {BUILD_PATIENCE}: {holders}; end them, then migrate again."
+            f"Transactions older than the index stay open after {BUILD_PATIENCE}: {holders}; end them and try again."
         ) from error
     finally:
         connection.execute("RESET lock_timeout")

@@ -90,7 +90,10 @@ def _drop_worker(connection: _Connection, tell: Callable[[str], None]) -> None:
 
 def _drop_role(connection: _Connection, role: str, tell: Callable[[str], None]) -> None:
     match connection.execute(_USED, (role,)).fetchone():
-        case (False,):
-            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
         case (True,):
             tell(f"the role {role} is in use and stays")
+        case (False,):
+            try:
+                connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+            except psycopg.errors.InsufficientPrivilege:
+                tell(f"the role {role} stays: this user may not drop it")
