@@ -15,6 +15,9 @@ from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
 BACKLOG: Final = 4096  # connections that may wait to be accepted; the kernel's somaxconn caps it
+NOT_SENT: Final = (
+    4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
+)
 
 
 class Server(uvicorn.Server):
@@ -68,7 +71,7 @@ def bind(settings: Settings) -> socket.socket:
         return _bind_unix(settings)
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except socket.gaierror as error:
         raise SettingError("STABILITY_HOST", f"{settings.host!r} is not an address of this machine.") from error
     except OSError as error:
@@ -80,6 +83,9 @@ def bind(settings: Settings) -> socket.socket:
         raise SettingError(
             "STABILITY_HOST", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}."
         ) from error
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # what is accepted inherits it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)
+    return listener
 
 
 def _bind_unix(settings: Settings) -> socket.socket:

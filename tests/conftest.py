@@ -7,8 +7,11 @@ pytest_plugins = (
     "tests.fixtures.browser",
     "tests.fixtures.host",
     "tests.fixtures.node",
+    "tests.fixtures.follower",
     "tests.fixtures.server",
     "tests.fixtures.demo",
+    "tests.fixtures.pooler",
+    "tests.fixtures.standby",
 )
 
 

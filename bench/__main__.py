@@ -1,0 +1,15 @@
+"""`make bench`: every figure of the README, in one run."""
+
+import socket
+
+from bench import crowd, ground, latency, start
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+print(ground.machine(), flush=True)
+for part in (start, latency, crowd):
+    part.run(_free_port())

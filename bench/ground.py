@@ -1,0 +1,85 @@
+"""A database and a server to measure on, and the words for a table of figures."""
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median, quantiles
+
+import httpx
+
+from stability.postgres import EmbeddedPostgres, dsn_of
+
+PATIENCE = 60.0  # seconds
+
+
+@contextlib.contextmanager
+def database() -> Iterator[str]:
+    """An embedded Postgres in a folder of its own."""
+    with folder() as data, EmbeddedPostgres(data) as server:
+        yield server.dsn
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """A folder yet to be made, where `nobody` may enter too."""
+    with tempfile.TemporaryDirectory(prefix="stability-bench-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name) / "data"
+
+
+@contextlib.contextmanager
+def server(command: str, port: int, **environment: str) -> Iterator[tuple[str, float]]:
+    """`stability COMMAND` in a process of its own: its address, and the seconds until it told the truth."""
+    variables = {**os.environ, "STABILITY_PORT": str(port), "STABILITY_LOG_LEVEL": "error", **environment}
+    url, began = f"http://127.0.0.1:{port}", time.monotonic()
+    arguments = [sys.executable, "-m", "stability", command]
+    with subprocess.Popen(arguments, env=variables, stdout=subprocess.DEVNULL) as process:
+        try:
+            while not _ready(url):
+                if process.poll() is not None or time.monotonic() > began + PATIENCE:
+                    raise SystemExit(f"`stability {command}` did not become ready")
+                time.sleep(0.01)
+            yield url, time.monotonic() - began
+        finally:
+            process.terminate()
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def machine() -> str:
+    """This machine, in a line."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.processor(),
+    )
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def row(name: str, seconds: Sequence[float]) -> str:
+    """One line of a table: median and 99th percentile in milliseconds."""
+    return (
+        f"{name:<44}{1000 * median(seconds):>9.2f} ms{1000 * quantiles(seconds, n=100)[98]:>9.2f} ms{len(seconds):>8}"
+    )
+
+
+def head(title: str) -> str:
+    """The head of such a table."""
+    return f"\n{title}\n{'':<44}{'median':>12}{'p99':>12}{'n':>8}"
+
+
+__all__ = ["database", "dsn_of", "folder", "head", "machine", "row", "server"]

@@ -1,0 +1,58 @@
+"""The details behind the badge fail as the contract says, and say nothing that a stranger should not read."""
+
+import httpx
+import psycopg
+import pytest
+
+from tests.fixtures.postgres import Database
+
+DETAILS = "/api/system-status/details"
+FAILED = {"error": "Failed to fetch status details"}
+
+
+def test_a_database_that_refuses_is_500(hosted: str, database: Database) -> None:
+    """Something of ours is missing: one sentence, the reason only in the log."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("DROP FUNCTION stability.count_active(text)")
+    answer = httpx.get(hosted + DETAILS)
+    assert (answer.status_code, answer.json()) == (500, FAILED)
+
+
+def test_a_database_that_is_away_is_503(hosted: str, database: Database) -> None:
+    """The same shape, and when to ask again."""
+    with database.away():
+        answer = httpx.get(hosted + DETAILS, timeout=10)
+        assert (answer.status_code, answer.json()) == (503, FAILED)
+        assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("imported", "total", "percent"),
+    [(0, 100, 0), (999, 1000, 99), (1000, 1000, 99), (2000, 1000, 99), (None, 10, 0), (5, None, None), (1, 0, None)],
+)
+def test_progress_is_floored_and_never_done_while_active(
+    hosted: str, database: Database, imported: int | None, total: int | None, percent: int | None
+) -> None:
+    """`progress_pct` is at most 99 while the job is active."""
+    with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
+        writer.execute(
+            "INSERT INTO public.import_job (slug, state, total_rows, imported_rows)"
+            " VALUES ('x', 'importing_data', %s, %s)",
+            (total, imported),
+        )
+    job = httpx.get(hosted + DETAILS).json()["import_jobs"][0]
+    assert job["progress_pct"] in ({percent} if percent is not None else {None, 0})
+
+
+def test_the_server_cannot_write_what_it_watches(database: Database) -> None:
+    """Least privilege: the server's role reads a boolean and the details, and changes nothing."""
+    with psycopg.connect(database.server_dsn, autocommit=True) as server:
+        for statement in (
+            "INSERT INTO public.import_job (slug, state) VALUES ('x', 'approved')",
+            "UPDATE worker.tasks SET state = 'completed'",
+            "DELETE FROM worker.command_registry",
+            "TRUNCATE public.import_job",
+            "SELECT stability.watch('x', 'public.import_job', 'true')",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                server.execute(statement.encode())

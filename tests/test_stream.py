@@ -1,0 +1,266 @@
+"""The stream as clients see it: the state at once, then changes, to each at its own pace, until `bye`."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import psycopg
+import pytest
+
+from tests.fixtures.follower import Follower
+from tests.fixtures.postgres import Database
+from tests.fixtures.server import Serving
+
+CROWD = 2000
+LIVE = "/api/system-status/live"
+Follow = Callable[..., Follower]
+
+
+def begin_work(database: Database) -> None:
+    with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
+        writer.execute("INSERT INTO public.import_job (slug, state) VALUES ('people', 'importing_data')")
+
+
+def end_work(database: Database) -> None:
+    with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
+        writer.execute("UPDATE public.import_job SET state = 'finished'")
+
+
+def test_the_first_frame_is_the_state(hosted: str, follow: Follow) -> None:
+    """An unnamed message first, so that five lines of EventSource are a client; then the rich state."""
+    client = follow(hosted)
+    client.wait_for(lambda client: bool(client.named("connection")))
+    assert [event.name for event in client.events[:3]] == ["message", "status", "connection"]
+    assert client.events[0].data == {"stable": True}
+    assert client.named("connection")[0].data["listener"] == "live"
+
+
+def test_the_head(hosted: str) -> None:
+    """The contract's headers, for any origin, through any proxy."""
+    with httpx.stream("GET", hosted + LIVE) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-cache, no-transform"
+        assert answer.headers["x-accel-buffering"] == "no"
+        assert answer.headers["access-control-allow-origin"] == "*"
+        first = next(answer.iter_bytes()).decode()
+    retry, _, rest = first.partition("\n")
+    assert 2000 <= int(retry.removeprefix("retry: ")) <= 5000
+    assert '\ndata: {"stable":true}\n\n' in f"\n{rest}"
+
+
+def test_a_commit_arrives_with_its_sources(hosted: str, follow: Follow, database: Database) -> None:
+    """The rich state says which source is active, how many rows, since when."""
+    client = follow(hosted)
+    begin_work(database)
+    client.wait_for_stable(False)
+    client.wait_for(lambda client: client.named("status")[-1].data["state"] == "processing")
+    status = client.named("status")[-1].data
+    assert status["sources"]["import_job"] == {"active": True, "count": 1}
+    assert status["sources"]["analytics_tasks"] == {"active": False, "count": 0}
+    assert isinstance(status["version"], int)
+    end_work(database)
+    client.wait_for_stable(True)
+
+
+def test_everything_on_one_connection(hosted: str, follow: Follow, database: Database) -> None:
+    """`/api/live` opens with the snapshot and `ready`, then follows; its last id resumes without a snapshot."""
+    client = follow(hosted, "/api/live?topics=stability")
+    client.wait_for(lambda client: bool(client.named("ready")))
+    assert [event.name for event in client.events[:1]] == ["hello"]
+    assert {"message", "status"} <= {event.name for event in client.events}
+    seen = client.named("ready")[0].identity
+    again = follow(hosted, "/api/live?topics=stability", **{"Last-Event-ID": seen})
+    again.wait_for(lambda client: bool(client.named("ready")))
+    assert not again.messages
+    begin_work(database)
+    again.wait_for_stable(False)
+
+
+@pytest.mark.parametrize("identity", ["", "0", "zzz-3", "deadbeef-1", f"deadbeef-{10**30}", "-", "ü-٣"])
+def test_an_id_from_elsewhere_begins_again(hosted: str, identity: str) -> None:
+    """The id of another server's life means nothing here: a whole snapshot."""
+    with httpx.stream("GET", f"{hosted}/api/live", params={"last_event_id": identity}) as answer:
+        assert "event: status" in _until(answer, "event: ready")
+
+
+def _until(answer: httpx.Response, mark: str) -> str:
+    text = ""
+    for part in answer.iter_text():
+        text += part
+        if mark in text:
+            break
+    return text
+
+
+def test_heartbeats_name_version_and_build(start_server: Callable[..., Serving], follow: Follow) -> None:
+    """A client detects silence, a missed state and a new build by them."""
+    client = follow(start_server(STABILITY_HEARTBEAT_SECONDS="0.2").url)
+    client.wait_for(lambda client: len(client.named("heartbeat")) >= 2)
+    beat = client.named("heartbeat")[-1].data
+    assert beat.keys() == {"time", "version", "build"}
+    assert beat["version"] == client.named("status")[-1].data["version"]
+
+
+def test_the_same_state_without_a_stream(hosted: str, database: Database) -> None:
+    """`GET /api/system-status` says the same, answers 304 to its ETag, and a long poll returns with the change."""
+    first = httpx.get(f"{hosted}/api/system-status")
+    assert first.json()["state"] == "stable"
+    cached = httpx.get(f"{hosted}/api/system-status", headers={"If-None-Match": first.headers["etag"]})
+    assert cached.status_code == 304
+    with httpx.Client() as client:
+        began = time.monotonic()
+        request = client.build_request("GET", f"{hosted}/api/system-status?wait=25&since={first.json()['version']}")
+        begin_work(database)
+        answer = client.send(request)
+    assert answer.json()["state"] == "processing"
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("path", "telling"),
+    [
+        ("/api/live?topics=nonsense", "'nonsense' is not a topic"),
+        ("/api/live?topics=stability,,x", "'x'"),
+        ("/api/system-status?wait=soon", "'soon'"),
+        ("/api/system-status?wait=-1", "'-1'"),
+        ("/api/system-status?wait=61", "from 0 to 60"),
+        ("/api/system-status?wait=٣", "'٣'"),
+    ],
+)
+def test_wrong_query_values_are_refused(hosted: str, path: str, telling: str) -> None:
+    """400 and one sentence that names the value and what is allowed."""
+    answer = httpx.get(hosted + path)
+    assert answer.status_code == 400
+    assert telling in answer.json()["error"]
+
+
+def test_unknown_paths_and_methods_are_one_sentence(hosted: str) -> None:
+    """JSON like every other answer."""
+    assert httpx.get(f"{hosted}/api/nothing").json() == {"error": "There is nothing at /api/nothing."}
+    assert httpx.delete(f"{hosted}{LIVE}").status_code == 405
+
+
+def test_bye_ends_every_stream_quickly(serving: Serving, follow: Follow) -> None:
+    """SIGTERM: each client hears when to come back, all streams end, the process is gone in under two seconds."""
+    clients = [follow(serving.url) for _ in range(20)]
+    serving.process.terminate()
+    began = time.monotonic()
+    assert serving.process.wait(10) == 0
+    assert time.monotonic() - began < 2
+    for client in clients:
+        client.wait_for(lambda client: client.ended)
+        assert 2000 <= client.named("bye")[0].data["retry"] <= 5000
+
+
+def test_a_lost_database_is_told_inside_the_stream(hosted: str, follow: Follow, database: Database) -> None:
+    """The answer stays 200, the state becomes unknown, and the truth comes back by itself."""
+    client = follow(hosted)
+    with database.away():
+        client.wait_for_stable(None)
+        assert httpx.get(f"{hosted}/readyz").status_code == 503
+        with httpx.stream("GET", hosted + LIVE) as late:
+            assert '{"stable":null}' in _until(late, "data:")
+    client.wait_for_stable(True)
+
+
+@pytest.mark.anyio
+async def test_a_crowd_has_every_change_once(serving: Serving, database: Database) -> None:
+    """2,000 clients: each hears a change exactly once, though one of them never reads; connecting causes no query."""
+    port = int(serving.url.rpartition(":")[2])
+    queries = await asyncio.to_thread(_queries, database)
+    with _deaf_client(port):
+        crowd = await asyncio.gather(*(_Crowd.join(port) for _ in range(CROWD)))
+        assert await asyncio.to_thread(_queries, database) - queries <= 20  # the periodic re-reads and canaries
+        for act, stable in ((begin_work, b"false"), (end_work, b"true"), (begin_work, b"false")):
+            before = [len(client.heard) for client in crowd]
+            await asyncio.to_thread(act, database)
+            await asyncio.gather(*(client.hear(b'{"stable":%s}' % stable) for client in crowd))
+            await asyncio.gather(*(client.hear(b"event: status") for client in crowd))
+            told = [
+                client.heard[start:].count(b'data: {"stable":') for client, start in zip(crowd, before, strict=True)
+            ]
+            assert told == [1] * CROWD
+        for client in crowd:
+            client.writer.close()
+
+
+class _Crowd:
+    """One client among many, on a bare socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer, self.heard, self._from = reader, writer, bytearray(), 0
+
+    @classmethod
+    async def join(cls, port: int) -> "_Crowd":
+        client = cls(*await asyncio.open_connection("127.0.0.1", port))
+        client.writer.write(f"GET {LIVE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await client.hear(b"event: connection")
+        return client
+
+    async def hear(self, mark: bytes) -> None:
+        async with asyncio.timeout(30):
+            while (found := self.heard.find(mark, self._from)) < 0:
+                part = await self.reader.read(65536)
+                assert part, "the stream ended"
+                self.heard += part
+        self._from = found
+
+
+@contextlib.contextmanager
+def _deaf_client(port: int) -> Iterator[None]:
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        deaf.connect(("127.0.0.1", port))
+        deaf.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        yield
+
+
+def _queries(database: Database) -> int:
+    """Statements that the server has sent, by pg_stat_statements."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        row = owner.execute(
+            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"
+            " WHERE d.datname = current_database() AND query LIKE '%read_activity%'"
+        ).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+def test_details_from_one_snapshot(hosted: str, database: Database) -> None:
+    """The rows in progress, their totals and the badge's answer agree."""
+    with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
+        writer.execute(
+            "INSERT INTO public.import_job (slug, state, priority, total_rows, imported_rows)"
+            " SELECT 'job ' || n, 'importing_data', n, 300, 2 * n FROM generate_series(1, 120) n"
+        )
+    answer = httpx.get(f"{hosted}/api/system-status/details")
+    details = answer.json()
+    assert answer.headers["cache-control"] == "no-store"
+    assert details.keys() == {
+        "import_jobs",
+        "analytics_tasks",
+        "import_jobs_total",
+        "analytics_tasks_total",
+        "system_stable",
+    }
+    assert len(details["import_jobs"]) == 100
+    assert details["import_jobs_total"] == 120
+    assert details["system_stable"] is False
+    first = details["import_jobs"][1]
+    assert json.dumps(first) == json.dumps(
+        {
+            "id": first["id"],
+            "slug": "job 2",
+            "state": "importing_data",
+            "priority": 2,
+            "total_rows": 300,
+            "imported_rows": 4,
+            "progress_pct": 1,
+        }
+    )
