@@ -51,8 +51,7 @@ function showSnapshot() {
   } else {
     part("since").replaceChildren();
   }
-  part("sources").hidden = !status?.sources;
-  if (status?.sources) showSources(/** @type {HTMLElement} */ (part("sources").querySelector("ul")), status.sources);
+  showSources(part("sources"), status);
   if (provenAt) setTime(/** @type {HTMLTimeElement} */ (part("as-of")), provenAt);
 }
 

@@ -53,6 +53,27 @@ def test_no_violation(looked_at: tuple[Page, str], serving: Serving, sql: Sql, a
     assert [at_rest, at_work, opened] == [[], [], []]
 
 
+def test_no_violation_in_trouble(serving: Serving, page: Page, axe: str, keep_picture: Keep) -> None:
+    """The page and the modal after the server died, in both themes."""
+    page.goto(serving.url)
+    expect(page.locator("#sources")).to_contain_text("Nothing in progress")
+    serving.process.kill()
+    expect(page.locator("system-status")).to_have_attribute("state", "unknown")
+    page.get_by_role("button", name="Status Unknown").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Failed to load details")
+    found = {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found[scheme, "modal"] = _violations(page, axe)
+    keep_picture(page, "look-dark-trouble-modal")
+    page.keyboard.press("Escape")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found[scheme, "page"] = _violations(page, axe)
+    keep_picture(page, "look-dark-trouble-page")
+    assert {where: [] for where in found} == found
+
+
 def test_still(serving: Serving, sql: Sql, page: Page) -> None:
     """Who asked for less motion sees none."""
     page.emulate_media(reduced_motion="reduce")

@@ -214,12 +214,15 @@ def test_hidden_for_a_minute(host: Host, page: Page) -> None:
 
 
 def test_kept_in_the_back_forward_cache(element: Stream, host: Host, page: Page) -> None:
-    """A page that the browser puts aside lets go of its connection; brought back, it follows again."""
+    """A page that the browser puts aside lets go of its connection; brought back as it was, it follows again."""
+    host.pages["/elsewhere"] = HostPage("<!doctype html><title>Elsewhere</title>")
     element.send(STABLE)
     _state(page, "stable")
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    page.evaluate("addEventListener('pageshow', ({ persisted }) => (window.broughtBack = persisted))")
+    page.goto(f"{host.url}/elsewhere")
     assert element.closed.wait(10)
+    page.go_back(wait_until="commit")
     _state(page, "unknown")
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     host.next_stream().send(PROCESSING)
     _state(page, "processing")
+    assert page.evaluate("broughtBack")

@@ -72,6 +72,7 @@ def test_follows_the_work(embedded: Page, sql: Sql, keep_picture: Keep) -> None:
     expect(modal.get_by_text("No active import jobs.")).to_be_visible()
     expect(modal.get_by_text("No active analytics tasks.")).to_be_visible()
     expect(modal.get_by_text("System Stable: All data processing complete.")).to_be_visible()
+    expect(embedded.locator("system-status")).to_have_attribute("state", "stable")
     keep_picture(embedded, "modal-stable")
 
 

@@ -90,7 +90,7 @@ def test_without_javascript(serving: Serving, browser: Browser, keep_picture: Ke
         expect(note).to_be_visible()
         expect(note).to_contain_text("follows the state with JavaScript, which is off")
         keep_picture(page, "page-without-javascript")
-        note.locator("a").click()
+        page.get_by_role("link", name="The state as JSON").click()
         assert json.loads(page.locator("body").inner_text())["state"] == "stable"
 
 

@@ -28,6 +28,7 @@ def test_killed_and_restarted(start_server: Callable[..., Serving], sql: Sql, pa
     expect(page.locator("#transport")).not_to_have_text("Live")
     expect(page).to_have_title("Status Unknown · Stability")
     expect(page.locator("#transport")).to_have_text("Reconnecting...", timeout=10_000)
+    expect(page.locator("[data-source=import_job]")).to_contain_text("Not known")
     keep_picture(page, "page-server-killed")
     sql("INSERT INTO public.import_job (slug, state) VALUES ('meanwhile.csv', 'importing_data')")
     start_server(port=port)

@@ -31,6 +31,13 @@ def _lease(host: Host, _serving: Serving) -> str:
     return host.url.replace("127.0.0.1", "host.test")
 
 
+def _forbidden_worker(host: Host, serving: Serving) -> str:
+    """Our own origin, below a prefix, on a page whose policy allows no worker."""
+    host.upstream = serving.url
+    host.pages["/"] = page_with_the_tag("/status/system-status.js", **{"Content-Security-Policy": "worker-src 'none'"})
+    return host.url
+
+
 def _streams(serving: Serving) -> int:
     found = re.search(r"^stability_clients (\d+)", httpx.get(f"{serving.url}/metrics").text, re.MULTILINE)
     assert found
@@ -51,7 +58,7 @@ def _all(pages: list[Page], state: str) -> None:
         expect(page.locator("system-status")).to_have_attribute("state", state, timeout=20_000)
 
 
-@pytest.mark.parametrize("address", [_shared_worker, _lock, _lease])
+@pytest.mark.parametrize("address", [_shared_worker, _lock, _lease, _forbidden_worker])
 def test_one_connection(address: Address, host: Host, serving: Serving, context: BrowserContext, sql: Sql) -> None:
     """Eight tabs follow every change over one stream, and another tab takes over from the one that held it."""
     host.pages["/"] = page_with_the_tag(f"{serving.url}/system-status.js")
