@@ -15,7 +15,10 @@ TABLES: Final = (
 )  # what refers goes before what it refers to
 ROLES: Final = ("stability_server", "stability_reader")
 
-_IS_OURS: LiteralString = "SELECT obj_description(to_regnamespace('stability'), 'pg_namespace') LIKE 'pg-stability:%'"
+_IS_OURS: LiteralString = """
+    SELECT coalesce(obj_description(n.oid, 'pg_namespace') LIKE 'pg-stability:%', false)
+      FROM pg_catalog.pg_namespace n WHERE n.nspname = 'stability'
+"""
 _HOLD: LiteralString = """
     SELECT stability.hold(array_agg(r ORDER BY r), 'ACCESS EXCLUSIVE')
       FROM (SELECT relation FROM stability.obsolete() UNION SELECT unnest(%s::regclass[])) AS held (r)

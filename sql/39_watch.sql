@@ -33,6 +33,7 @@ BEGIN
         RAISE EXCEPTION 'The source % cannot be read: %', name, SQLERRM
             USING ERRCODE = SQLSTATE, HINT = 'Mend the predicate or the columns that it names, then try again.';
     END;
+    PERFORM stability.refuse_foreign_triggers(candidate);
     PERFORM stability.register(candidate);
     PERFORM stability.hold_for_change(candidate);
     PERFORM stability.place_trigger(w.relation, w.name)

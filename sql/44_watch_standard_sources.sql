@@ -18,6 +18,7 @@ BEGIN
     END LOOP;
 
     INSERT INTO stability.source SELECT * FROM stability.standard_sources() ON CONFLICT DO NOTHING;
+    PERFORM stability.refuse_foreign_triggers(c) FROM stability.candidates() AS c;
     PERFORM stability.regenerate();
 END
 $$;
