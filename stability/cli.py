@@ -32,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
+_WELL: Final = "Everything is in order."
 _LEVELS: Final = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "problem": ("✘", "red")}
 
 
@@ -213,8 +214,13 @@ def doctor() -> None:
     with told(), run.database_of(_settings(quiet=True), start=False) as conninfo:
         levels = asyncio.run(_examine(load(), conninfo))
     problems, warnings = levels.count("problem"), levels.count("warning")
-    console.print(f"\n{problems} problems, {warnings} warnings" if problems + warnings else "\nEverything is in order.")
+    verdict = f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}." if problems + warnings else _WELL
+    console.print(f"\n{verdict}")
     raise typer.Exit(1 if problems else 0)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 async def _examine(settings: Settings, conninfo: str) -> list[examination.Level]:

@@ -82,7 +82,7 @@ async def examine(settings: Settings, conninfo: str) -> AsyncIterator[Finding]:
 
 def unreachable(error: psycopg.OperationalError, where: str) -> Finding:
     """Why nobody gets in, from what libpq says."""
-    said = reason(error)
+    said = reason(error).removeprefix("connection failed: ")
     cure = next((cure for pattern, cure in _CURES if re.search(pattern, said)), _NO_ANSWER)
     return Finding("problem", f"Cannot connect: {said}", cure.format(where=where))
 
