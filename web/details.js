@@ -88,7 +88,7 @@ export class Details {
     const news = await this.#answer(AbortSignal.any([asking.signal, AbortSignal.timeout(this.timing.detailsTimeout)]));
     if (asking.signal.aborted) return; // nobody looks any more
     this.#asking = null;
-    this.#show({ ...this.snapshot, ...news });
+    this.#show({ ...this.snapshot, ...(news.error && nothingIn(this.snapshot.details) && { details: null }), ...news });
     if (this.#asking || this.#listeners.size === 0) return;
     const wait = this.#again ? 0 : this.#pause();
     if (wait !== null) this.#askIn(wait);
@@ -119,6 +119,9 @@ export class Details {
     for (const listener of [...this.#listeners]) listener();
   }
 }
+
+/** That nothing was in progress is not worth keeping when newer details fail: it reads as if it were still so. */
+const nothingIn = (/** @type {Known["details"]} */ details) => !details?.import_jobs.length && !details?.analytics_tasks.length;
 
 /** Differs whenever what the server told may differ. @param {import("./snapshot.js").Snapshot} snapshot */
 function hintIn({ stable, status, transport }) {

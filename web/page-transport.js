@@ -23,8 +23,7 @@ export class Transport {
   }
 
   /** @param {import("./snapshot.js").Snapshot} snapshot */
-  show({ transport, note }) {
-    setAttributes(this.place, { title: transport === "polling" ? note : null });
+  show({ transport }) {
     if (transport !== "reconnecting") {
       this.#turn(transport);
     } else if (this.#shown !== "reconnecting" && !this.#later) {

@@ -43,6 +43,7 @@ function showSnapshot() {
   const { snapshot } = store;
   const { status, provenAt } = snapshot;
   transport.show(snapshot);
+  setText(part("note"), (snapshot.transport === "polling" && snapshot.note) || "");
   build ??= snapshot.build;
   renew();
   if (status?.since) {
@@ -63,7 +64,7 @@ function showWork() {
   message.hidden = !error;
   if (error) message.replaceChildren(`Failed to load details: ${error} `, ...(refused ? [signIn()] : []));
   const asOf = /** @type {HTMLTimeElement} */ (part("work-as-of"));
-  /** @type {HTMLElement} */ (asOf.parentElement).hidden = readAt === null;
+  /** @type {HTMLElement} */ (asOf.parentElement).hidden = !details;
   if (readAt) setTime(asOf, readAt);
 }
 

@@ -124,6 +124,7 @@ def test_polling_is_told(scripted: Host, page: Page, keep_picture: Keep) -> None
     page.goto(scripted.url)
     expect(page.locator("system-status")).to_have_attribute("state", "processing", timeout=20_000)
     expect(page.locator("#transport")).to_have_text("Polling")
+    expect(page.get_by_text("No live stream gets through")).to_be_visible(timeout=10_000)
     keep_picture(page, "page-polling")
 
 

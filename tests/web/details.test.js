@@ -128,6 +128,16 @@ describe("the details", { timeout: 10_000 }, () => {
     await change(feed, () => feed.snapshot.error === null);
   });
 
+  test("do not go on saying that nothing is in progress", async (t) => {
+    const { server, hints, feed } = await opened(t);
+    server.answers[PATH] = json(IDLE);
+    t.after(feed.subscribe(() => {}));
+    await change(feed);
+    server.answers[PATH] = status(503);
+    hints.hint();
+    assert.equal((await change(feed, () => feed.snapshot.error !== null)).details, null);
+  });
+
   test("say that the server wants to know who asks", async (t) => {
     const { server, feed } = await opened(t);
     server.answers[PATH] = status(401);
