@@ -29,6 +29,10 @@ LOCK_PATIENCE: Final = 900.0  # seconds that another migration may take
 OWN_PATIENCE: Final = "60s"  # for a watch() or unwatch() that is running, which replaces functions as well
 APPLICATION: Final = "stability migrate"
 
+# Names bind as they will inside our functions; what row security hides is an error, not an empty table; and a role's
+# default for its queries must not cut off the build of an index.
+_SESSION: LiteralString = "SET search_path = pg_catalog, pg_temp; SET row_security = off; SET statement_timeout = 0"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -98,9 +102,6 @@ def _alone(conninfo: str, tell: Callable[[str], None]) -> Iterator[psycopg.Conne
     try:
         with _connect(conninfo, tell) as connection:
             connection.autocommit = True
-            # names bind as they will inside our functions; what row security hides is an error, not an empty table
-            connection.execute("SET search_path = pg_catalog, pg_temp")
-            connection.execute("SET row_security = off")
             _await_turn(connection, tell)
             yield connection
             connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (LOCK,))
@@ -109,7 +110,9 @@ def _alone(conninfo: str, tell: Callable[[str], None]) -> Iterator[psycopg.Conne
 
 
 def _connect(conninfo: str, tell: Callable[[str], None]) -> psycopg.Connection[Any]:
-    connection = psycopg.connect(conninfo, application_name=APPLICATION)
+    connection = psycopg.connect(conninfo, application_name=APPLICATION, autocommit=True)
+    connection.execute(_SESSION)
+    connection.autocommit = False
     connection.add_notice_handler(
         lambda notice: tell(notice.message_primary or "") if notice.severity_nonlocalized == "WARNING" else None
     )
