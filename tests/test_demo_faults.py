@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from rich.console import Console
 
 from stability.demo import clean
 from stability.errors import DatabaseError
-from tests.fixtures.demo import DemoDatabase, await_fact
+from tests.fixtures.demo import PATIENCE, DemoDatabase, await_fact
 
 Write = Callable[[str | bytes], Path]
 
@@ -66,7 +67,7 @@ def test_a_lost_connection_fails_the_job(demo: DemoDatabase, large_file: Path) -
     with demo.running(large_file) as process:
         demo.await_true(IMPORTING, "importing")
         demo.do(TERMINATE)
-        said, _ = process.communicate()
+        said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "failed: terminating connection" in said
     assert (demo.one(JOB), demo.data_tables, demo.stable) == ("failed", [], True)
@@ -77,7 +78,7 @@ def test_a_deleted_job_ends_the_run(demo: DemoDatabase, large_file: Path) -> Non
     with demo.running(large_file) as process:
         demo.await_true(IMPORTING, "importing")
         demo.do("DELETE FROM public.import_job")
-        said, _ = process.communicate()
+        said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "was deleted while it ran" in said
     assert (demo.data_tables, demo.stable) == ([], True)
@@ -106,7 +107,7 @@ def test_a_file_that_changes_meanwhile_fails_the_job(
         demo.await_true("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", "the hold")
         path.write_text("a\n" + "1\n" * rows)
         demo.do("SELECT pg_advisory_unlock(42)")
-        said, _ = process.communicate()
+        said, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, f"failed: {reason}" in said) == (1, True), said
     assert (demo.one(JOB), demo.data_tables, demo.stable) == ("failed", [], True)
 
@@ -130,24 +131,40 @@ def test_an_interrupted_import_ends_quickly_and_cleanly(demo: DemoDatabase, larg
         demo.await_true(IMPORTING, "importing")
         process.send_signal(number)
         began = time.monotonic()
-        said, _ = process.communicate()
+        said, _ = process.communicate(timeout=PATIENCE)
     assert time.monotonic() - began < 3
     assert (process.returncode, "interrupted: the demo was interrupted" in said) == (130, True), said
     assert (demo.one(JOB), demo.data_tables, demo.stable) == ("failed", [], True)
 
 
-def test_interrupted_analytics_leave_interrupted_tasks(demo: DemoDatabase, large_file: Path) -> None:
-    """Ctrl-C in the middle of the queries ends them: the import stays finished, its open tasks are `interrupted`."""
-    with demo.running(large_file) as process:
-        demo.await_true(COMPUTING, "computing")
+def test_interrupted_analytics_leave_interrupted_tasks(demo: DemoDatabase, written: Write) -> None:
+    """Ctrl-C ends the queries, even those that wait for a lock: the job stays finished, open tasks do not."""
+    demo.run(rows=10)
+    with psycopg.connect(demo.dsn) as other, demo.running(written("a,b,c\n1,2,3\n")) as process:
+        other.execute("LOCK TABLE stability_demo.column_profile")
+        demo.await_true("SELECT count(*) = 2 FROM pg_locks WHERE NOT granted", "two workers that wait")
+        assert not demo.stable
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        said, _ = process.communicate()
-    assert time.monotonic() - began < 3
-    assert process.returncode == 130, said
-    assert (demo.one(JOB), demo.data_tables, demo.stable) == ("finished", ["data_1"], True)
-    assert demo.all(TASKS)[-1] == ("interrupted",)
-    assert demo.connections == 0
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert time.monotonic() - began < 3
+    assert (process.returncode, demo.connections) == (130, 0), said
+    assert demo.all("SELECT DISTINCT state::text FROM public.import_job") == [("finished",)]
+    assert demo.all("SELECT outcome FROM stability_demo.run WHERE id = 2") == [("interrupted",)]
+    assert demo.all(TASKS) == [("completed",), ("interrupted",)]
+    assert (demo.data_tables, demo.stable) == (["data_1", "data_2"], True)
+
+
+def test_tasks_are_enqueued_with_the_end_of_the_import_or_not_at_all(demo: DemoDatabase, written: Write) -> None:
+    """A job that cannot be finished leaves no task that anybody could execute."""
+    demo.do(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$",
+        "CREATE TRIGGER refuse BEFORE UPDATE ON public.import_job FOR EACH ROW"
+        " WHEN (new.state = 'finished') EXECUTE FUNCTION refuse()",
+    )
+    assert demo.run(written("a\n1\n"))[0].reason == "not yet"
+    assert (demo.one("SELECT count(*) FROM worker.tasks"), demo.one(JOB)) == (0, "failed")
+    assert (demo.data_tables, demo.stable) == ([], True)
 
 
 @pytest.mark.parametrize(("moment", "left"), [(IMPORTING, ("failed", [])), (COMPUTING, ("finished", ["data_1"]))])
@@ -189,7 +206,7 @@ def test_a_live_run_is_left_alone(demo: DemoDatabase, large_file: Path, written:
             clean(demo.dsn, console=Console(quiet=True))
         assert demo.one(JOB) == "importing_data"
         process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate()
+        said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert demo.all("SELECT DISTINCT state::text FROM public.import_job") == [("finished",)]
 

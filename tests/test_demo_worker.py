@@ -1,5 +1,6 @@
 """Workers share the pending tasks: each is executed once, by one, and nobody waits for a task that is taken."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -55,7 +56,8 @@ def test_a_task_that_another_is_claiming_is_passed_over(demo: DemoDatabase, assi
     """A locked row keeps no worker waiting: all other tasks are done, the locked one stays pending."""
     with psycopg.connect(demo.dsn) as other:
         locked = other.execute("SELECT id FROM worker.tasks ORDER BY id LIMIT 1 FOR UPDATE").fetchone()
-        assert Worker(assignment, lambda: None).work() == 0
+        impatient = replace(assignment, conninfo=f"{assignment.conninfo}&options=-clock_timeout%3D5s")
+        assert Worker(impatient, lambda: None).work() == 0
         assert demo.all("SELECT id FROM worker.tasks WHERE state = 'pending'") == [locked]
         assert demo.one("SELECT count(*) FROM worker.tasks WHERE state = 'completed'") == 27
 

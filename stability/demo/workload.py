@@ -101,7 +101,7 @@ class Demo:
             phase.detail = f"{plural(total, 'row')}, {total / max(phase.seconds, 1e-3):,.0f} a second,"
 
     def _enqueue(self, run: ledger.Run, file: CsvFile) -> int:
-        # in one transaction: between the import and its analytics nobody sees a stable moment
+        # one transaction: between the import and its analytics nobody sees a stable moment, or one without the other
         with self._connection.transaction():
             tasks = analytics.enqueue(self._connection, self._host, run, len(file.header))
             ledger.keep(self._connection, run)
