@@ -8,6 +8,7 @@ import random
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -71,7 +72,10 @@ def _measure(writer: psycopg.Connection[object], heard: Arrivals, framed: Arriva
 
 
 def _listen(dsn: str, heard: Arrivals) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with (
+        suppress(psycopg.OperationalError),
+        psycopg.connect(dsn, autocommit=True) as connection,
+    ):  # it ends with the server
         connection.execute("LISTEN system_stability")
         for notification in connection.notifies():
             if "stable" not in notification.payload:
