@@ -1,0 +1,38 @@
+"""The same SQL on the other versions of Postgres that this machine has: migrated, read, migrated again, removed."""
+
+from pathlib import Path
+
+import pytest
+
+from stability import binaries
+from stability.binaries import Binaries
+from stability.postgres import EmbeddedPostgres
+from stability.schema import migrate, uninstall
+from tests.fixtures.catalogue import contents, incarnations
+from tests.fixtures.postgres import dsn_for, fetch
+from tests.test_adoption import HOSTS
+
+INSTALLED = sorted(path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "postgres").exists())
+
+
+@pytest.mark.skipif(not INSTALLED, reason="this machine has no other Postgres under /usr/lib/postgresql")
+@pytest.mark.parametrize("programs", INSTALLED, ids=lambda path: f"PostgreSQL {path.parent.name}")
+def test_another_version_does_as_well(programs: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every shape of host is adopted, read and left as it was found."""
+    monkeypatch.setattr(binaries, "find", lambda: Binaries(programs, programs.parent.name))
+    with EmbeddedPostgres(data_dir, {"fsync": "off"}) as server:
+        for number, (shape, tables) in enumerate(HOSTS.items()):
+            fetch(server.dsn, f"CREATE DATABASE host_{number}")
+            dsn = dsn_for(server, f"host_{number}")
+            fetch(dsn, tables)
+            before = contents(dsn)
+            migrate(dsn)
+            first = incarnations(dsn)
+            migrate(dsn)
+
+            assert incarnations(dsn) == first, shape
+            assert fetch(dsn, "SELECT * FROM stability.problems()") == [], shape
+            assert fetch(dsn, "SELECT is_system_stable()") == [False], shape
+            assert len(fetch(dsn, "SELECT get_analytics_tasks_in_progress()")) == 1, shape
+            uninstall(dsn)
+            assert contents(dsn) == before, shape
