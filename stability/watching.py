@@ -87,6 +87,8 @@ def _table(sight: Sight, where: str, now: datetime) -> RenderableType:
     mark, style = _LOOKS[sight.state]
     head = Text.assemble((f"{mark} {WORDS[sight.state]}", style), f"   since {_clock(sight.since, now)}")
     facts = Table.grid(padding=(0, 2))
+    facts.add_column()
+    facts.add_column(overflow="fold")
     facts.add_row("as of", _clock(sight.as_of, now))
     facts.add_row("listener", sight.listener)
     facts.add_row("transport", Text(f"{_TRANSPORTS[sight.transport]}, {where}"))
@@ -100,8 +102,8 @@ def _table(sight: Sight, where: str, now: datetime) -> RenderableType:
 
 def _sources(sources: Mapping[str, Source]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("source")
-    table.add_column("work")
+    table.add_column("source", overflow="fold")
+    table.add_column("work", overflow="fold")
     table.add_column("count", justify="right")
     for name, source in sources.items():
         work = (
