@@ -88,6 +88,6 @@ define make_venv
 	done; \
 	if [ "$$found" ]; \
 	then echo "$$found cannot make virtual environments: install its venv module (apt-get install $${found##*/}-venv)."; \
-	else echo "Python 3.11 or newer is needed and none of these is it: $(PYTHON). Install one, or name it: make up PYTHON=/path/to/python3"; \
+	else echo "Python 3.11 or newer is needed and none of these is one: $(PYTHON) (install it, or name it: make up PYTHON=/path/to/python3)."; \
 	fi >&2; exit 1
 endef

@@ -109,7 +109,7 @@ def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:
     """The socket and the database stay here; the server is a child that uvicorn's supervisor replaces."""
     package = str(Path(__file__).parent)
     with bind(settings) as listening, database_of(settings) as conninfo:
-        config = uvicorn.Config("stability.app:create_app", factory=True, log_config=None, reload_dirs=[package])
+        config = uvicorn.Config("stability.app:create_app", log_config=None, reload=True, reload_dirs=[package])
         started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
         StatReload(config, partial(_child, settings, conninfo), [listening]).run()
 

@@ -59,7 +59,7 @@ async def test_a_bearer_opens(client: httpx.AsyncClient, path: str) -> None:
 @pytest.mark.parametrize("header", ["Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer ü"])
 async def test_a_wrong_bearer_does_not(client: httpx.AsyncClient, header: str) -> None:
     """Anything but the token itself is refused, and no input breaks the comparison."""
-    answer = await client.get("/metrics", headers={"Authorization": header.encode()})
+    answer = await client.get("/metrics", headers=[(b"Authorization", header.encode())])
     assert answer.status_code == 401
 
 
