@@ -1,10 +1,12 @@
 """Reads the committed truth of one topic whenever something says "look", and hands it to the hub.
 
 The first hint reads at once. After that reading takes at most `READ_SHARE` of the time, so a storm of hints costs the
-database little and a slow read is asked for seldom; the last hint is always followed by a read. One read at a time.
+database little and slow reads are asked for seldom; the last hint is always followed by a read. One read at a time. What
+a read costs is the least of the last `SAMPLES`: one that met a busy moment, or had to connect first, delays nobody.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +24,7 @@ from stability.hub import Hub
 from stability.monitors.monitor import Look, Monitor, Reading
 
 READ_SHARE: Final = 0.05  # of the time may go into reading, when hints come without end
+SAMPLES: Final = 3
 COALESCE: Final = 0.25  # seconds between two frames of a row that only progresses
 PROOF_DEADLINE: Final = 5.0  # seconds that a look may stay unanswered before the state is unknown
 RETRY: Final = 0.25  # seconds after a read that failed
@@ -55,6 +58,7 @@ class Refresher:
         self._held_due = inf
         self._full_due = inf
         self._failing = False
+        self._costs: deque[float] = deque((0.0,) * SAMPLES, maxlen=SAMPLES)  # seconds
 
     def hint(self, keys: frozenset[str] | None) -> None:
         """Something of this topic may have changed: `keys`, or anything if None."""
@@ -86,7 +90,8 @@ class Refresher:
             answered = await self._read()
             spent = monotonic() - started
             self._timed(self._monitor.topic, spent, answered)
-            await asyncio.sleep(min(spent / READ_SHARE - spent, PROOF_DEADLINE) if answered else RETRY)
+            self._costs.append(spent)
+            await asyncio.sleep(min(min(self._costs) / READ_SHARE, PROOF_DEADLINE) if answered else RETRY)
 
     async def _until_wanted(self) -> None:
         due = min(self._full_due, self._held_due)

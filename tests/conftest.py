@@ -1,5 +1,7 @@
 """Fixtures by subject, each in its own module under tests/fixtures."""
 
+import signal
+
 import pytest
 
 pytest_plugins = (
@@ -13,6 +15,9 @@ pytest_plugins = (
     "tests.fixtures.pooler",
     "tests.fixtures.standby",
 )
+
+# Where a shell started us in the background Ctrl-C is ignored, and every program that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

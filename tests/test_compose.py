@@ -67,7 +67,7 @@ def test_its_commands_work(compose: dict[str, Any], empty_database: Database) ->
     healthcheck = [sys.executable, "-m", "stability", *check]
     refused = subprocess.run(healthcheck, env=variables, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
-    with serve(empty_database.dsn, command=command, port=port, **variables) as server:
+    with serve(empty_database.dsn, command=command, port=port, **variables) as server:  # type: ignore[arg-type]
         assert subprocess.run(healthcheck, env=variables, check=False).returncode == 0
         assert httpx.get(f"{server.url}/metrics").status_code == 401
         assert httpx.get(f"{server.url}/api/system-status").json()["stable"] is True
