@@ -1,8 +1,8 @@
 """Reads the committed truth of one topic whenever something says "look", and hands it to the hub.
 
 The first hint reads at once. After that reading takes at most `READ_SHARE` of the time, so a storm of hints costs the
-database little and slow reads are asked for seldom; the last hint is always followed by a read. One read at a time. What
-a read costs is the least of the last `SAMPLES`: one that met a busy moment, or had to connect first, delays nobody.
+database little and slow reads are asked for seldom; the last hint is always followed by a read. One read at a time.
+What a read costs is the least of the last `SAMPLES`: one that met a busy moment, or had to connect, delays nobody.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from stability import watching
-from tests.fixtures.command import environment, running, terminal
+from tests.fixtures.command import Terminal, environment, running, terminal
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving
 
@@ -54,13 +54,17 @@ def test_a_live_table_in_a_terminal(serving: Serving, database: Database) -> Non
         for fact in ("since", "as of", "listener", f"live stream, {serving.url}", "analytics_tasks", "import_job"):
             assert fact in shown
         watcher.resize(50)
-        watcher.forget()
-        watcher.read_until("○ Processing Data")
-        assert max(map(len, watcher.read_until("import_job").splitlines())) <= 50
+        assert any(_widest_of_next_frame(watcher) <= 50 for _ in range(10))  # the first may have been on its way
         watcher.type("\x03")
         assert watcher.process.wait(10) == INTERRUPTED
         assert "processing analytics_tasks=0 import_job=1 listener=live" in watcher.read_to_the_end()
         assert "Traceback" not in watcher.text
+
+
+def _widest_of_next_frame(watcher: Terminal) -> int:
+    watcher.forget()
+    watcher.read_until("○ Processing Data")
+    return max(map(len, watcher.read_until("import_job").splitlines()))
 
 
 def test_without_colours(serving: Serving) -> None:
