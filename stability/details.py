@@ -1,7 +1,7 @@
 """The details behind the badge: what is in progress now, from one snapshot, read only when somebody opens them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -29,21 +29,48 @@ _DETAILS: Final = text("""
            public.is_system_stable() AS system_stable
 """)
 
+Answer = dict[str, object]
+
 _log = structlog.get_logger(__name__)
 
 
-async def read(database: Database) -> dict[str, object]:
+async def read(database: Database) -> Answer:
     """What is in progress, as `GET /api/system-status/details` tells it."""
     async with asyncio.timeout(DEADLINE), database.snapshot() as connection:
         return dict((await connection.execute(_DETAILS, {"shown": SHOWN})).mappings().one())
 
 
+class Shared:
+    """One answer for everybody who asked before it was begun, and one at a time: a crowd costs what one asker costs.
+
+    Who asks while an answer is under way waits for the next: this one may be older than what made them ask.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[Answer]]) -> None:
+        self._ask = ask
+        self._running: asyncio.Task[Answer] | None = None
+        self._next: asyncio.Task[Answer] | None = None
+
+    async def __call__(self) -> Answer:
+        """The answer, or the error that it ended with."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._after(self._running))
+        return await asyncio.shield(self._next)
+
+    async def _after(self, before: asyncio.Task[Answer] | None) -> Answer:
+        if before and not before.done():
+            await asyncio.wait([before])
+        self._running, self._next = self._next, None
+        return await self._ask()
+
+
 def routes(database: Database) -> Sequence[BaseRoute]:
     """`GET /api/system-status/details`."""
+    shared = Shared(lambda: read(database))
 
     async def details(_request: Request) -> Response:
         try:
-            return JSONResponse(await read(database), headers={"Cache-Control": "no-store"})
+            return JSONResponse(await shared(), headers={"Cache-Control": "no-store"})
         except (OperationalError, PoolTimeoutError, OSError, TimeoutError) as error:
             _log.warning("details: the database is away", reason=reason(error))
             return JSONResponse(_FAILED, 503, headers={"Retry-After": "5"})

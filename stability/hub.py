@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 TURN: Final = 64 * 1024  # bytes after which one walk stops, so that a large snapshot leaves room for other clients
@@ -80,7 +81,7 @@ class Hub:
         step = self._topics.get(topic, {}).get(key)
         return step.change if step else None
 
-    def publish(
+    def publish(  # noqa: PLR0913 -- one moment of a topic, and how fast it may move
         self,
         topic: str,
         rows: Mapping[str, Row | None],
@@ -88,11 +89,13 @@ class Hub:
         *,
         complete: bool = False,
         coalesce: float = 0.0,
+        renew: Mapping[str, float] = MappingProxyType({}),
     ) -> set[str]:
         """Take what was just read of `topic` and wake the subscribers if anything differs.
 
         `complete` says that `rows` is the whole topic, so that keys it lacks are gone. A row whose state stays the same
-        moves at most once per `coalesce` seconds; the keys held back for that are returned, to be read again later.
+        moves at most once per `coalesce` seconds; one that did not move at all is told again only if `renew` has its
+        key and so many seconds passed. The keys held back for that are returned, to be read again later.
         """
         steps = self._topics.setdefault(topic, {})
         self.observed[topic] = observed_at
@@ -100,9 +103,11 @@ class Hub:
         before, now, held = self.version, time.monotonic(), set()
         for key, row in {**buried, **rows}.items():
             step = steps.get(key)
-            if row == (step.change.row if step else None):
+            last = step.change.row if step else None
+            if row == last and key not in renew:
                 continue
-            if row and step and step.change.row and row.state == step.change.row.state and now - step.at < coalesce:
+            window = renew[key] if row == last else coalesce if row and last and row.state == last.state else 0
+            if step and now - step.at < window:
                 held.add(key)
                 continue
             self._append(self._next(topic, key, row, observed_at), now)

@@ -8,7 +8,6 @@ What a read costs is the least of the last `SAMPLES`: one that met a busy moment
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
 from time import monotonic
@@ -26,6 +25,7 @@ from stability.monitors.monitor import Look, Monitor, Reading
 READ_SHARE: Final = 0.05  # of the time may go into reading, when hints come without end
 SAMPLES: Final = 3
 COALESCE: Final = 0.25  # seconds between two frames of a row that only progresses
+RENEW: Final = 1.0  # seconds between two frames that only say that work goes on
 PROOF_DEADLINE: Final = 5.0  # seconds that a look may stay unanswered before the state is unknown
 RETRY: Final = 0.25  # seconds after a read that failed
 
@@ -57,11 +57,15 @@ class Refresher:
         self._asked = inf  # since when a look is unanswered; this and the next two in monotonic seconds
         self._held_due = inf
         self._full_due = inf
-        self._failing = False
+        self._failing = self._hinted = False
         self._costs: deque[float] = deque((0.0,) * SAMPLES, maxlen=SAMPLES)  # seconds
 
     def hint(self, keys: frozenset[str] | None) -> None:
         """Something of this topic may have changed: `keys`, or anything if None."""
+        self._hinted = True
+        self._want(keys)
+
+    def _want(self, keys: frozenset[str] | None) -> None:
         self._wanted = None if keys is None or self._wanted is None else self._wanted | keys
         self._asked = min(self._asked, monotonic())
         self._wake.set()
@@ -95,19 +99,25 @@ class Refresher:
 
     async def _until_wanted(self) -> None:
         due = min(self._full_due, self._held_due)
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(None if due == inf else max(due - monotonic(), 0)):
                 await self._wake.wait()
-        if monotonic() >= self._full_due:
-            self.hint(None)
-        if monotonic() >= self._held_due:
+        except TimeoutError:  # timers of an event loop may run a moment early
+            now = max(monotonic(), due)
+        else:
+            now = monotonic()
+        if now >= self._full_due:
+            self._want(None)
+        if now >= self._held_due:
             self.hint(self._held)
+            self._held, self._held_due = frozenset(), inf
         self._wake.clear()
 
     async def _read(self) -> bool:
         """Read what is wanted and publish it; whether the database answered."""
         look, self._wanted = Look(self._wanted, self._listener), frozenset()
         asked, self._asked = min(self._asked, monotonic()), inf
+        hinted, self._hinted = self._hinted, False
         era, loop = self._era, asyncio.get_running_loop()
         patience = max(asked + PROOF_DEADLINE - monotonic(), RETRY)
         # Not left to the timeout alone: cancelling a query on a frozen server takes seconds of its own.
@@ -125,10 +135,10 @@ class Refresher:
         self._recover()
         self._admitted = era == self._era
         if era == self._era:
-            self._publish(look, reading)
+            self._publish(look, reading, hinted=hinted)
         return True
 
-    def _publish(self, look: Look, reading: Reading) -> None:
+    def _publish(self, look: Look, reading: Reading, *, hinted: bool) -> None:
         gone = dict.fromkeys(look.keys - reading.rows.keys()) if look.keys else {}
         held = self._hub.publish(
             self._monitor.topic,
@@ -136,15 +146,18 @@ class Refresher:
             reading.as_of,
             complete=look.keys is None,
             coalesce=COALESCE,
+            renew={key: RENEW for key, row in reading.rows.items() if hinted and self._monitor.works(row)},
         )
         now = monotonic()
-        self._held, self._held_due = frozenset(held), now + COALESCE if held else inf
+        if held:
+            self._held |= held
+            self._held_due = min(self._held_due, now + COALESCE)
         if look.keys is None:
             self._full_due = now + min(self._reread, inf if reading.next_due is None else reading.next_due)
 
     def _fail(self, error: Exception, asked: float) -> None:
         self._asked = asked
-        self.hint(None)
+        self._want(None)
         if monotonic() - asked >= PROOF_DEADLINE:
             self._unproven()
         if not self._failing:

@@ -1,9 +1,12 @@
 """The details behind the badge fail as the contract says, and say nothing that a stranger should not read."""
 
+import asyncio
+
 import httpx
 import psycopg
 import pytest
 
+from stability.details import Answer, Shared
 from tests.fixtures.postgres import Database
 
 DETAILS = "/api/system-status/details"
@@ -42,6 +45,33 @@ def test_progress_is_floored_and_never_done_while_active(
         )
     job = httpx.get(hosted + DETAILS).json()["import_jobs"][0]
     assert job["progress_pct"] in ({percent} if percent is not None else {None, 0})
+
+
+@pytest.mark.anyio
+async def test_a_crowd_costs_what_one_asker_costs() -> None:
+    """Whoever asks during an answer gets the next one, all of them the same; an error reaches all who share it."""
+    begun: asyncio.Queue[asyncio.Future[Answer]] = asyncio.Queue()
+
+    async def answer() -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        begun.put_nowait(future)
+        return await future
+
+    ask = Shared(answer)
+    early = [asyncio.create_task(ask()) for _ in range(100)]
+    first = await begun.get()
+    late = [asyncio.create_task(ask()) for _ in range(100)]
+    impatient = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    first.set_result({"turn": 1})
+    assert await asyncio.gather(*early) == [{"turn": 1}] * 100
+    (await begun.get()).set_exception(OSError("away"))
+    assert {str(error) for error in await asyncio.gather(*late, return_exceptions=True)} == {"away"}
+    last = asyncio.create_task(ask())
+    (await begun.get()).set_result({"turn": 3})
+    assert await last == {"turn": 3}
+    assert begun.empty()
 
 
 def test_the_server_cannot_write_what_it_watches(database: Database) -> None:

@@ -128,6 +128,17 @@ def test_progress_waits_for_its_window_and_a_change_of_state_does_not() -> None:
     assert hub.version == 2
 
 
+def test_work_that_goes_on_is_told_again_after_a_while() -> None:
+    """A row that did not move is news only for who asks for it, and not before its time."""
+    hub = Hub(plain)
+    row = Row("processing", {"n": 1})
+    hub.publish("stability", {"system": row}, NOW)
+    assert hub.publish("stability", {"system": row}, NOW, renew={"system": 60}) == {"system"}
+    assert hub.version == 1
+    assert hub.publish("stability", {"system": row}, NOW, renew={"system": 0}) == set()
+    assert hub.version == 2
+
+
 def test_since_is_when_the_state_began() -> None:
     """Progress keeps `since`; a change of state moves it."""
     hub, later = Hub(plain), datetime(2026, 11, 25, tzinfo=UTC)

@@ -67,6 +67,34 @@ def test_a_commit_arrives_with_its_sources(hosted: str, follow: Follow, database
     client.wait_for_stable(True)
 
 
+def test_progress_of_a_row_is_told(hosted: str, follow: Follow, database: Database) -> None:
+    """No count changes when a job's rows grow; the stream says that work went on, so that open details look again."""
+    client = follow(hosted)
+    begin_work(database)
+    client.wait_for_stable(False)
+    for rows in range(1, 4):
+        before = client.named("status")[-1].data["version"]
+        with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
+            writer.execute("UPDATE public.import_job SET imported_rows = %s", (rows,))
+        client.wait_for(lambda client, before=before: client.named("status")[-1].data["version"] > before, 3)  # type: ignore[misc]
+    assert client.messages == [True, False]
+
+
+def test_work_that_does_not_count_is_no_news(hosted: str, follow: Follow, database: Database) -> None:
+    """Housekeeping tasks come and go: whoever watches the badge hears nothing of it."""
+    with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
+        writer.execute("INSERT INTO worker.command_registry (command, queue) VALUES ('clean', 'maintenance')")
+        client = follow(hosted)
+        client.wait_for(lambda client: bool(client.named("connection")))
+        version = client.named("status")[-1].data["version"]
+        for _ in range(20):
+            writer.execute("INSERT INTO worker.tasks (command, state) VALUES ('clean', 'pending')")
+        begin_work(database)
+    client.wait_for_stable(False)
+    client.wait_for(lambda client: client.named("status")[-1].data["state"] == "processing")
+    assert client.named("status")[-1].data["version"] == version + 1
+
+
 def test_everything_on_one_connection(hosted: str, follow: Follow, database: Database) -> None:
     """`/api/live` opens with the snapshot and `ready`, then follows; its last id resumes without a snapshot."""
     client = follow(hosted, "/api/live?topics=stability")

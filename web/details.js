@@ -105,12 +105,13 @@ export class Details {
     }
   }
 
-  /** Rows of one job may grow without a change of state or count; and an error has to end. @returns {number | null} */
+  /** An error has to end; and without a stream nobody says that the rows of a job grew. @returns {number | null} */
   #pause() {
     const { transport, stable } = this.store.snapshot;
     if (transport === "paused") return null;
     if (this.snapshot.error) return this.timing.detailsRetry;
-    return stable === false || this.snapshot.details?.system_stable === false ? this.timing.detailsWatch : null;
+    const working = stable === false || this.snapshot.details?.system_stable === false;
+    return working && transport !== "live" ? this.timing.detailsWatch : null; // a live stream says that work went on
   }
 
   /** @param {Known} snapshot */

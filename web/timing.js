@@ -14,7 +14,7 @@ export const TIMING = Object.freeze({
   byeMost: 120_000, // the longest wait that a server may ask for
   catchUp: 2_000, // a heartbeat names a version that its state may take this long to bring
   detailsLeast: 1_000, // between two questions for the details, however many hints come
-  detailsWatch: 2_000, // while work goes on: the rows of a job grow without a change of state
+  detailsWatch: 2_000, // while work goes on and no stream tells of it
   detailsRetry: 5_000,
   detailsTimeout: 10_000,
 });

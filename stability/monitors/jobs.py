@@ -54,5 +54,6 @@ MONITOR: Final = Monitor(
     read=_read,
     channels=(STABILITY_CHANNEL, PROGRESS_CHANNEL),
     unproven=_unproven,
+    works=lambda row: row.state == "processing",
     routes=details.routes,
 )

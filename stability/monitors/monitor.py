@@ -32,6 +32,10 @@ def _nothing(_listener: str) -> Mapping[str, Row]:
     return {}
 
 
+def _stands(_row: Row) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Monitor:
     """One system that is watched: a topic of the stream, how its rows are read, and its own HTTP routes."""
@@ -42,4 +46,5 @@ class Monitor:
     read: Callable[[AsyncConnection, Look], Awaitable[Reading]]
     channels: Sequence[str] = ()  # NOTIFY channels of its own, beside `stability_change`
     unproven: Callable[[str], Mapping[str, Row]] = _nothing  # rows to show while nothing proves the last ones
+    works: Callable[[Row], bool] = _stands  # whether details behind the row progress: then a hint is news by itself
     routes: Callable[[Database], Sequence[BaseRoute]] = field(default=lambda _database: ())

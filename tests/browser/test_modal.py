@@ -162,6 +162,7 @@ def test_old_content_stays(embedded: Page, sql: Sql) -> None:
     modal = _open(embedded)
     expect(modal.get_by_text("branches.csv")).to_be_visible()
     embedded.route(DETAILS, lambda route: route.abort())
+    sql("UPDATE public.import_job SET imported_rows = 640 WHERE total_rows = 1000")
     expect(modal.get_by_role("alert")).to_have_text("Failed to load details: Failed to fetch")
     expect(modal.get_by_text("branches.csv")).to_be_visible()
     embedded.keyboard.press("Escape")

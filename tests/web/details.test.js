@@ -103,11 +103,15 @@ describe("the details", { timeout: 10_000 }, () => {
     assert.equal(asked(server) >= 2, true);
   });
 
-  test("follow the rows of a job while work goes on", async (t) => {
+  test("are left to the stream while it lives, and looked at while it does not and work goes on", async (t) => {
     const { server, hints, feed } = await opened(t);
     server.answers[PATH] = json(BUSY);
     hints.tell({ stable: false });
     t.after(feed.subscribe(() => {}));
+    await change(feed);
+    await pause(2 * QUICK.detailsWatch);
+    assert.equal(asked(server), 1);
+    hints.tell({ transport: "polling" });
     await change(feed);
     server.answers[PATH] = json({ ...BUSY, import_jobs: [{ id: 1, slug: "b" }] });
     await change(feed, () => feed.snapshot.details?.import_jobs[0]?.slug === "b");
