@@ -8,7 +8,7 @@ from psycopg import sql
 
 from stability.errors import DatabaseError
 
-ATTEMPTS: Final = 15  # to lock a table, 2 s each; with the pauses between them about 40 s
+PATIENCE: Final = "30s"  # to lock a table, in attempts that nobody waits longer than 2 s for
 BUILD_PATIENCE: Final = "10min"  # a concurrent build waits for transactions older than itself, and nobody waits for it
 
 _MISSING_TRIGGERS: LiteralString = """
@@ -50,7 +50,7 @@ def adopt(connection: _Connection, tell: Callable[[str], None]) -> None:
     for relation, name in connection.execute(_MISSING_TRIGGERS).fetchall():
         tell(f"placing the trigger {name} on {relation}")
         with connection.transaction():
-            connection.execute(_HOLD, (relation, "ACCESS EXCLUSIVE", ATTEMPTS))
+            connection.execute(_HOLD, (relation, "ACCESS EXCLUSIVE", PATIENCE))
             connection.execute(_PLACE, (relation, name))
     _build_indexes(connection, tell)
     connection.execute("SELECT stability.register(c) FROM stability.candidates() c")
@@ -76,7 +76,7 @@ def _build_indexes(connection: _Connection, tell: Callable[[str], None]) -> None
         if partitioned:
             # the leaves have theirs: this one only ties them together
             with connection.transaction():
-                connection.execute(_HOLD_FAMILY, ("SHARE", ATTEMPTS, relation))
+                connection.execute(_HOLD_FAMILY, ("SHARE", PATIENCE, relation))
                 connection.execute(create)
         else:
             _concurrently(connection, create)
@@ -89,7 +89,7 @@ def _drop_index(connection: _Connection, relation: str, index: str) -> None:
         _concurrently(connection, sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.SQL(index)))
         return
     with connection.transaction():
-        connection.execute(_HOLD_FAMILY, ("ACCESS EXCLUSIVE", ATTEMPTS, relation))
+        connection.execute(_HOLD_FAMILY, ("ACCESS EXCLUSIVE", PATIENCE, relation))
         connection.execute(sql.SQL("DROP INDEX {}").format(sql.SQL(index)))
 
 
@@ -100,7 +100,7 @@ def _drop_obsolete(connection: _Connection, tell: Callable[[str], None]) -> None
         tell(f"dropping the {kind.partition(' ')[0].lower()} {what}, which no source needs any more")
         if kind == "TRIGGER":
             with connection.transaction():
-                connection.execute(_HOLD, (relation, "ACCESS EXCLUSIVE", ATTEMPTS))
+                connection.execute(_HOLD, (relation, "ACCESS EXCLUSIVE", PATIENCE))
                 connection.execute(sql.SQL("DROP TRIGGER {}").format(sql.SQL(what)))
         else:
             _drop_index(connection, relation, what)

@@ -327,7 +327,7 @@ def test_a_table_that_stays_locked_is_told_with_who_holds_it(
     small_host: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One sentence names process and application; when it is done, the next migration finishes the work."""
-    monkeypatch.setattr(adoption, "ATTEMPTS", 2)
+    monkeypatch.setattr(adoption, "PATIENCE", "2s")
     with busy(small_host.dsn, "INSERT INTO import_job VALUES (3, 'approved')") as batch:
         with pytest.raises(
             DatabaseError, match=rf"public.import_job is in use.*pid {batch.info.backend_pid} \(nightly batch"

@@ -275,7 +275,7 @@ def test_watching_a_table_in_use_gives_up_with_who_uses_it(app: Database) -> Non
     with psycopg.connect(app.dsn, application_name="nightly batch") as batch:
         batch.execute("INSERT INTO app.mail_queue DEFAULT VALUES")
         with pytest.raises(psycopg.Error, match=r"app\.mail_queue is in use.*nightly batch"):
-            fetch(app.dsn, "SELECT stability.hold(ARRAY['app.mail_queue'::regclass], 'ACCESS EXCLUSIVE', 1)")
+            fetch(app.dsn, "SELECT stability.hold(ARRAY['app.mail_queue'::regclass], 'ACCESS EXCLUSIVE', '0s')")
 
 
 def test_two_calls_at_the_same_time_take_turns(app: Database) -> None:
