@@ -123,6 +123,11 @@ def migrate(
         raise typer.BadParameter("it only goes with --uninstall.", param_hint="--drop-data")
     with told(), run.database_of(_settings()) as conninfo:
         if uninstall:
+            try:
+                if demonstration.clean(conninfo):
+                    _say("removed everything of the demo")
+            except demonstration.ForeignSchemaError as error:
+                _say(f"{error}; it stays")
             schema.uninstall(conninfo, drop_data=drop_data, tell=_say)
         else:
             schema.migrate(conninfo, _say)
@@ -148,7 +153,8 @@ def demo(
     """
     with told(), run.database_of(_settings(), start=False) as conninfo:
         if clean:
-            demonstration.clean(conninfo, console=console)
+            removed = demonstration.clean(conninfo)
+            _say("removed everything of the demo" if removed else "there is nothing of the demo to remove")
         else:
             raise typer.Exit(demonstration.run(conninfo, file, rows=rows, workers=workers, console=console).exit_status)
 

@@ -136,6 +136,24 @@ def test_migrate_and_uninstall(empty_database: Database) -> None:
     assert fetch(dsn, "SELECT to_regnamespace('stability') IS NULL") == [True]
 
 
+def test_uninstalling_removes_what_demos_wrote_as_well(empty_database: Database) -> None:
+    """Its schema and its rows go without --drop-data; a schema of that name that is not ours stays."""
+    dsn = empty_database.dsn
+    assert stability("migrate", DATABASE_URL=dsn).returncode == 0
+    assert stability("demo", "--rows", "100", DATABASE_URL=dsn).returncode == 0
+    told = stability("migrate", "--uninstall", DATABASE_URL=dsn)
+    assert told.returncode == 0
+    assert told.stdout.startswith("removed everything of the demo\n")
+    assert fetch(dsn, "SELECT to_regclass('public.import_job') IS NULL") == [True]
+    assert fetch(dsn, "SELECT to_regnamespace('stability_demo') IS NULL") == [True]
+    fetch(dsn, "CREATE SCHEMA stability_demo")
+    assert stability("migrate", DATABASE_URL=dsn).returncode == 0
+    told = stability("migrate", "--uninstall", DATABASE_URL=dsn)
+    assert told.returncode == 0
+    assert "stability_demo was not made by this version" in told.stdout
+    assert fetch(dsn, "SELECT to_regnamespace('stability') IS NULL") == [True]
+
+
 def test_sources(database: Database) -> None:
     """Each watched table with its state, and a broken one with its reason."""
     fetch(database.writer_dsn, BUSY_JOB)

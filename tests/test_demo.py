@@ -248,8 +248,8 @@ def test_clean_removes_what_demos_wrote_and_nothing_else(demo: DemoDatabase) -> 
         "INSERT INTO worker.command_registry VALUES ('other', 'maintenance')",
         "INSERT INTO worker.tasks (command, state) VALUES ('demo_profile_rows', 'completed'), ('other', 'pending')",
     )
-    clean(demo.dsn, console=Console(quiet=True))
-    clean(demo.dsn, console=Console(quiet=True))
+    clean(demo.dsn)
+    clean(demo.dsn)
     assert demo.all("SELECT slug FROM public.import_job") == [("other",)]
     assert demo.all("SELECT command FROM worker.tasks ORDER BY id") == [("demo_profile_rows",), ("other",)]
     assert demo.all("SELECT command FROM worker.command_registry ORDER BY 1") == [("demo_profile_rows",), ("other",)]
@@ -261,7 +261,7 @@ def test_clean_needs_no_table_of_the_host(demo: DemoDatabase) -> None:
     """After an uninstallation that dropped the watched tables, what is left of demos can still be removed."""
     demo.run(rows=10)
     demo.do("DROP TABLE public.import_job", "DROP SCHEMA worker CASCADE")
-    clean(demo.dsn, console=Console(quiet=True))
+    clean(demo.dsn)
     assert demo.one("SELECT to_regnamespace('stability_demo')") is None
 
 
@@ -271,7 +271,7 @@ def test_a_schema_of_somebody_else_is_refused(demo: DemoDatabase) -> None:
     with pytest.raises(DatabaseError, match="schema stability_demo was not made by this version"):
         demo.run(rows=10)
     with pytest.raises(DatabaseError, match="schema stability_demo was not made by this version"):
-        clean(demo.dsn, console=Console(quiet=True))
+        clean(demo.dsn)
     assert demo.one("SELECT to_regclass('stability_demo.theirs')") is not None
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from rich.console import Console
 
 from stability.demo import clean
 from stability.errors import DatabaseError
@@ -111,6 +110,6 @@ def test_tables_that_were_made_anew_are_noticed(demo: DemoDatabase) -> None:
     )
     with pytest.raises(DatabaseError, match=r"made anew since the last demo; run `stability demo --clean`"):
         demo.run(rows=10)
-    clean(demo.dsn, console=Console(quiet=True))
+    clean(demo.dsn)
     assert demo.run(rows=10)[0].state == "finished"
     assert demo.all("SELECT id FROM public.import_job WHERE slug = 'of the host'") == [("1",)]

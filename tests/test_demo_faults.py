@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from rich.console import Console
 
 from stability.demo import clean
 from stability.errors import DatabaseError
@@ -192,7 +191,7 @@ def test_clean_removes_what_a_killed_run_left(demo: DemoDatabase, large_file: Pa
         demo.await_true(IMPORTING, "importing")
         process.kill()
     await_fact(lambda: demo.connections == 0, "the end of its backends")
-    clean(demo.dsn, console=Console(quiet=True))
+    clean(demo.dsn)
     assert (demo.one(JOB), demo.one("SELECT to_regnamespace('stability_demo')"), demo.stable) == (None, None, True)
 
 
@@ -203,7 +202,7 @@ def test_a_live_run_is_left_alone(demo: DemoDatabase, large_file: Path, written:
         process.send_signal(signal.SIGSTOP)
         assert demo.run(written("a\n1\n"))[0].state == "finished"
         with pytest.raises(DatabaseError, match="demo run 1 is going on; stop it first"):
-            clean(demo.dsn, console=Console(quiet=True))
+            clean(demo.dsn)
         assert demo.one(JOB) == "importing_data"
         process.send_signal(signal.SIGCONT)
         said, _ = process.communicate(timeout=PATIENCE)

@@ -16,12 +16,13 @@ from rich.console import Console
 
 from stability.demo.cleaning import clean_up
 from stability.demo.connecting import as_sentence, connected
+from stability.demo.ledger import ForeignSchemaError
 from stability.demo.plan import Outcome, Plan
 from stability.demo.terminal import Screen
 from stability.demo.workload import Demo
 from stability.errors import DatabaseError
 
-__all__ = ["Outcome", "Plan", "carry_out", "clean", "run"]
+__all__ = ["ForeignSchemaError", "Outcome", "Plan", "carry_out", "clean", "run"]
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -52,14 +53,16 @@ def carry_out(conninfo: str, plan: Plan, *, console: Console) -> Outcome:
         raise DatabaseError(as_sentence(error)) from error
 
 
-def clean(conninfo: str, *, console: Console) -> None:
-    """Remove everything that demos ever wrote; raises DatabaseError when one is running."""
+def clean(conninfo: str) -> bool:
+    """Remove everything that demos ever wrote, and say whether there was anything.
+
+    Raises DatabaseError while a demo is running, and ForeignSchemaError when the schema is somebody else's.
+    """
     try:
         with connected(conninfo) as connection:
-            removed = clean_up(connection)
+            return clean_up(connection)
     except psycopg.Error as error:
         raise DatabaseError(as_sentence(error)) from error
-    Screen(console).say("removed everything of the demo" if removed else "there is nothing of the demo to remove")
 
 
 @contextmanager

@@ -133,13 +133,17 @@ def alone(connection: Connection[Any]) -> Iterator[None]:
         yield
 
 
+class ForeignSchemaError(DatabaseError):
+    """Something that the demo did not make has the name of its schema."""
+
+
 def exists(connection: Connection[Any]) -> bool:
-    """Whether our schema is there; raises DatabaseError when there is another of that name."""
+    """Whether our schema is there; raises ForeignSchemaError when there is another of that name."""
     found = connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", (SCHEMA,)).fetchone()
     if found != (True,):
         return False
     if connection.execute(_COMMENT, (SCHEMA,)).fetchone() != (_MARK,):
-        raise DatabaseError(f"the schema {SCHEMA} was not made by this version of the demo; drop or rename it")
+        raise ForeignSchemaError(f"the schema {SCHEMA} was not made by this version of the demo; drop or rename it")
     return True
 
 
