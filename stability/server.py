@@ -1,5 +1,9 @@
-"""Our uvicorn server: says goodbye to every stream before it stops, which plain uvicorn waits for in vain."""
+"""Our uvicorn server: says goodbye to every stream before it stops, and cuts off who does not read.
 
+Plain uvicorn waits in vain for the end of both.
+"""
+
+import asyncio
 import errno
 import socket
 from collections.abc import Callable
@@ -9,15 +13,46 @@ from typing import Final
 import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stability.errors import SettingError
 from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
 BACKLOG: Final = 4096  # connections that may wait to be accepted; the kernel's somaxconn caps it
+READ_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
 NOT_SENT: Final = (
     4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
 )
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection, cut off when its client has not read for `READ_DEADLINE`.
+
+    A plain close would wait until everything is sent, which is never.
+    """
+
+    _verdict: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The buffers are full: from now on the client has to read."""
+        super().pause_writing()
+        self._verdict = self.loop.call_later(READ_DEADLINE, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._acquit()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._acquit()
+        super().connection_lost(exc)
+
+    def _acquit(self) -> None:
+        if self._verdict:
+            self._verdict.cancel()
+        self._verdict = None
 
 
 class Server(uvicorn.Server):
@@ -27,7 +62,7 @@ class Server(uvicorn.Server):
         # The browser's address counts only when a proxy that we trust names it: uvicorn reads FORWARDED_ALLOW_IPS.
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -1,7 +1,7 @@
 """The stream: first the state, from memory, then every change, to each client at its own pace.
 
-A connecting client causes no query, and a client that does not read holds up nobody: it is one integer behind, gets the
-newest state when it drains, and is dropped after `SEND_DEADLINE`. The answer is always 200: trouble is told inside the
+A connecting client causes no query. One that does not read holds up nobody: it is one integer behind, gets the newest
+state when it drains, and our server cuts it off if it never does. The answer is always 200: trouble is told inside the
 stream, since a browser's EventSource never comes back after an error.
 """
 
@@ -19,7 +19,7 @@ from stability.frames import HEARTBEAT, LISTENER, SYSTEM, bye, compact, etag, ev
 from stability.hub import Change, Hub, Reader
 from stability.metrics import Metrics
 
-SEND_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
+SEND_DEADLINE: Final = 60.0  # seconds until a client that does not read is given up where another server serves us
 LONGEST_WAIT: Final = 60.0  # seconds of one long poll
 LONGEST_NUMBER: Final = 15  # digits of a version that a client may send
 HEADERS: Final = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import psycopg
@@ -32,6 +33,10 @@ class Course:
     ended: Callable[[Event], bool]
 
 
+def counts(sources: dict[str, dict[str, Any]]) -> list[int]:
+    return [source["count"] for source in sources.values()]
+
+
 COURSES = (
     Course(
         MONITORS[0],
@@ -39,7 +44,9 @@ COURSES = (
         "INSERT INTO public.import_job (slug, state) VALUES ('b', 'importing_data')",
         "DELETE FROM public.import_job",
         begun=lambda event: event.name == "status" and event.data["state"] == "processing",
-        progressed=lambda event: event.name == "status" and event.data["sources"]["import_job"]["count"] == 2,
+        progressed=lambda event: (
+            event.name == "status" and event.data["sources"].get("import_job", {}).get("count") == 2
+        ),
         ended=lambda event: event.name == "status" and event.data["state"] == "stable",
     ),
     Course(

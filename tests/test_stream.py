@@ -1,11 +1,8 @@
 """The stream as clients see it: the state at once, then changes, to each at its own pace, until `bye`."""
 
-import asyncio
-import contextlib
 import json
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import psycopg
@@ -14,20 +11,11 @@ import pytest
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving
+from tests.fixtures.work import begin_work, end_work
 
 CROWD = 2000
 LIVE = "/api/system-status/live"
 Follow = Callable[..., Follower]
-
-
-def begin_work(database: Database) -> None:
-    with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
-        writer.execute("INSERT INTO public.import_job (slug, state) VALUES ('people', 'importing_data')")
-
-
-def end_work(database: Database) -> None:
-    with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
-        writer.execute("UPDATE public.import_job SET state = 'finished'")
 
 
 def test_the_first_frame_is_the_state(hosted: str, follow: Follow) -> None:
@@ -194,70 +182,6 @@ def test_a_lost_database_is_told_inside_the_stream(hosted: str, follow: Follow, 
         with httpx.stream("GET", hosted + LIVE) as late:
             assert '{"stable":null}' in _until(late, "data:")
     client.wait_for_stable(True)
-
-
-@pytest.mark.anyio
-async def test_a_crowd_has_every_change_once(serving: Serving, database: Database) -> None:
-    """2,000 clients: each hears a change exactly once, though one of them never reads; connecting causes no query."""
-    port = int(serving.url.rpartition(":")[2])
-    queries = await asyncio.to_thread(_queries, database)
-    with _deaf_client(port):
-        crowd = await asyncio.gather(*(_Crowd.join(port) for _ in range(CROWD)))
-        assert await asyncio.to_thread(_queries, database) - queries <= 20  # the periodic re-reads and canaries
-        for act, stable in ((begin_work, b"false"), (end_work, b"true"), (begin_work, b"false")):
-            before = [len(client.heard) for client in crowd]
-            await asyncio.to_thread(act, database)
-            await asyncio.gather(*(client.hear(b'{"stable":%s}' % stable) for client in crowd))
-            await asyncio.gather(*(client.hear(b"event: status") for client in crowd))
-            told = [
-                client.heard[start:].count(b'data: {"stable":') for client, start in zip(crowd, before, strict=True)
-            ]
-            assert told == [1] * CROWD
-        for client in crowd:
-            client.writer.close()
-
-
-class _Crowd:
-    """One client among many, on a bare socket."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer, self.heard, self._from = reader, writer, bytearray(), 0
-
-    @classmethod
-    async def join(cls, port: int) -> "_Crowd":
-        client = cls(*await asyncio.open_connection("127.0.0.1", port))
-        client.writer.write(f"GET {LIVE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        await client.hear(b"event: connection")
-        return client
-
-    async def hear(self, mark: bytes) -> None:
-        async with asyncio.timeout(30):
-            while (found := self.heard.find(mark, self._from)) < 0:
-                part = await self.reader.read(65536)
-                assert part, "the stream ended"
-                self.heard += part
-        self._from = found
-
-
-@contextlib.contextmanager
-def _deaf_client(port: int) -> Iterator[None]:
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        deaf.connect(("127.0.0.1", port))
-        deaf.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        yield
-
-
-def _queries(database: Database) -> int:
-    """Statements that the server has sent, by pg_stat_statements."""
-    with psycopg.connect(database.dsn, autocommit=True) as owner:
-        owner.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-        row = owner.execute(
-            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"
-            " WHERE d.datname = current_database() AND query LIKE '%read_activity%'"
-        ).fetchone()
-    assert row is not None
-    return int(str(row[0]))
 
 
 def test_details_from_one_snapshot(hosted: str, database: Database) -> None:
