@@ -7,8 +7,10 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from stability.errors import DatabaseError
 
 STATEMENT_TIMEOUT: Final = 2000  # milliseconds that Postgres gives one read
 POOL: Final = 4  # connections kept; ten thousand browsers need no more, since clients never cause a query
@@ -86,9 +88,15 @@ class Database:
             yield await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def notify(self, channel: str, payload: str) -> float:
-        """Send a notification, and return how much of Postgres's notification queue is in use, from 0 to 1."""
-        async with self.reading() as connection:
-            return float((await connection.execute(_NOTIFY, {"channel": channel, "payload": payload})).scalar_one())
+        """Send a notification, and return how much of Postgres's notification queue is in use, from 0 to 1.
+
+        Raises DatabaseError when it cannot be sent.
+        """
+        try:
+            async with self.reading() as connection:
+                return float((await connection.execute(_NOTIFY, {"channel": channel, "payload": payload})).scalar_one())
+        except SQLAlchemyError as error:
+            raise DatabaseError(reason(error)) from error
 
     async def close(self) -> None:
         """Close every connection."""

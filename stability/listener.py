@@ -10,12 +10,14 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import psycopg
 import structlog
 
 from stability.database import connect, reason
+from stability.errors import DatabaseError
 from stability.hints import CANARY_CHANNEL
 
 CANARY_DEADLINE: Final = 5.0  # seconds until an unanswered canary means that the listener is deaf
@@ -68,7 +70,7 @@ class Listener:
                     bound = BACKOFF[0]
                     self._tell_live()
                     await self._keep_proving()
-            except (psycopg.Error, OSError, TimeoutError, LostError) as error:
+            except (psycopg.Error, DatabaseError, OSError, TimeoutError, LostError) as error:
                 self._tell_lost(reason(error))
             await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 - full jitter
             bound = min(bound * 2, BACKOFF[1])
@@ -80,7 +82,8 @@ class Listener:
         connection = await connect(self._conninfo, "stability listener")
         try:
             connection.add_notify_handler(lambda notify: self._notified(notify.channel, notify.payload))
-            await _listen(connection, self._channels)
+            async with asyncio.timeout(CANARY_DEADLINE):
+                await _listen(connection, self._channels)
             self._connection = connection
             # psycopg's own notifies() wakes ten times a second; the socket wakes once per message.
             descriptor = connection.fileno()
@@ -119,10 +122,13 @@ class Listener:
     async def _prove(self) -> None:
         self._canary, self._echo = secrets.token_hex(8), asyncio.get_running_loop().create_future()
         sent = time.monotonic()
-        async with asyncio.timeout(CANARY_DEADLINE):
-            await self._probe(self._canary)
-        if not await self._wait(self._echo, CANARY_DEADLINE - (time.monotonic() - sent)):
-            raise LostError(f"a notification did not arrive within {CANARY_DEADLINE:g} s")
+        probe = asyncio.ensure_future(self._probe(self._canary))
+        probe.add_done_callback(partial(_pass_on, self._broken))
+        try:
+            if not await self._wait(self._echo, CANARY_DEADLINE):
+                raise LostError(f"a notification did not arrive within {CANARY_DEADLINE:g} s")
+        finally:
+            probe.cancel()  # without waiting for it: on a line that is dead that takes seconds
         self._proved(time.monotonic() - sent)
 
     async def _wait(self, fact: asyncio.Future[None], seconds: float | None) -> bool:
@@ -142,6 +148,14 @@ class Listener:
             _log.warning("listener lost, the state is unknown until it is back", reason=why)
             self._told = why
         self._lost(why)
+
+
+def _pass_on(broken: asyncio.Future[None], probe: asyncio.Future[None]) -> None:
+    """What is wrong with a probe breaks the connection that it was to prove."""
+    error = None if probe.cancelled() else probe.exception()
+    if error and not broken.done():
+        broken.set_exception(error)
+        broken.exception()  # whoever waits raises it; if nobody does, it is no news
 
 
 async def _listen(connection: psycopg.AsyncConnection[Any], channels: Iterable[str]) -> None:

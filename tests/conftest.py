@@ -14,6 +14,7 @@ pytest_plugins = (
     "tests.fixtures.demo",
     "tests.fixtures.pooler",
     "tests.fixtures.standby",
+    "tests.fixtures.wire",
 )
 
 # Where a shell started us in the background Ctrl-C is ignored, and every program that a test starts would inherit that.

@@ -1,0 +1,107 @@
+"""Proof of life: a listener that hears nothing is found out, the state is unknown meanwhile, and then the truth."""
+
+from collections.abc import Iterator
+
+import httpx
+import psycopg
+import pytest
+
+from stability.app import create_app
+from stability.listener import CANARY_DEADLINE
+from stability.settings import load
+from tests.fixtures.follower import Follower
+from tests.fixtures.postgres import Database, fetch
+from tests.fixtures.server import hosting
+from tests.fixtures.wire import Wire
+from tests.fixtures.work import begin_work, end_work
+
+CANARY = 0.2  # seconds
+QUERIES = (
+    b"SELECT sum(calls) FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE rolname = 'test_server'"
+)
+BOUND = CANARY + CANARY_DEADLINE + 1.0
+
+
+@pytest.fixture
+def client(database: Database, wire: Wire) -> Iterator[Follower]:
+    """A client of a server that reaches Postgres over the wire, by hints alone, once all is proven."""
+    settings = load(reread_seconds=0, canary_seconds=CANARY)
+    with (
+        hosting(create_app(settings, conninfo=wire.dsn(database.server_dsn))) as url,
+        Follower(f"{url}/api/system-status/live") as follower,
+    ):
+        follower.wait_for_stable(True)
+        yield follower
+
+
+def test_a_deaf_listener(client: Follower, database: Database, wire: Wire) -> None:
+    """Queries are answered and notifications are not: unknown within the bound, and the truth once they are again."""
+    with wire.silent(to=b"LISTEN"):
+        begin_work(database)
+        client.wait_for_stable(None, BOUND)
+    client.wait_for_stable(False, BOUND)
+    assert client.messages[-3:] == [True, None, False]
+
+
+def test_a_half_open_line(client: Follower, database: Database, wire: Wire) -> None:
+    """Nothing comes back at all and nothing is reset: unknown within the bound, and the truth once it does again."""
+    with wire.silent():
+        begin_work(database)
+        client.wait_for_stable(None, BOUND)
+    client.wait_for_stable(False)
+    assert client.messages[-3:] == [True, None, False]
+
+
+def test_a_line_that_breaks(client: Follower, database: Database, wire: Wire) -> None:
+    """Every connection is reset while work ends: whatever is told meanwhile, it is never that it goes on."""
+    begin_work(database)
+    client.wait_for_stable(False)
+    for _ in range(5):
+        before = len(client.messages)
+        with wire.silent():
+            end_work(database)
+            wire.cut()
+        client.wait_for_stable(True)
+        assert client.messages[before:] in ([True], [None, True])
+        begin_work(database)
+        client.wait_for_stable(False)
+
+
+def test_a_listener_is_replaced_not_mended(client: Follower, database: Database, wire: Wire) -> None:
+    """After a loss there is a new connection, and the old one is gone from Postgres."""
+    query = (
+        b"SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        b" AND application_name = 'stability listener'"
+    )
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        before = owner.execute(query).fetchall()
+        wire.cut()
+        client.wait_for_stable(None)
+        client.wait_for_stable(True)
+        after = owner.execute(query).fetchall()
+    assert len(before) == len(after) == 1
+    assert before != after
+
+
+def test_a_probe_that_is_refused(client: Follower, database: Database) -> None:
+    """Where nobody may notify nothing is proven; the server stays, and tells the truth once it may again."""
+    fetch(database.dsn, "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify FROM PUBLIC")
+    client.wait_for_stable(None, BOUND)
+    fetch(database.dsn, "GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify TO PUBLIC")
+    client.wait_for_stable(True)
+
+
+def test_idle_it_asks_for_nothing(database: Database) -> None:
+    """Without hints, re-reads and canaries there is not one query."""
+    settings = load(reread_seconds=0, canary_seconds=0)
+    with (
+        hosting(create_app(settings, conninfo=database.server_dsn)) as url,
+        Follower(f"{url}/api/system-status/live") as follower,
+        psycopg.connect(database.dsn, autocommit=True) as owner,
+    ):
+        follower.wait_for_stable(True)
+        owner.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        before = owner.execute(QUERIES).fetchone()
+        known = httpx.get(f"{url}/api/system-status").json()
+        httpx.get(f"{url}/api/system-status", params={"since": known["version"], "wait": 2}, timeout=5)
+        assert owner.execute(QUERIES).fetchone() == before
