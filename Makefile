@@ -2,7 +2,7 @@
 # GNU make 3.81 is enough, since macOS has no newer one.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types format programs lock clean
+.PHONY: help up test lint types format bench programs lock clean
 
 # Where a Python of 3.11 or newer is looked for, in this order; `make up PYTHON=/path/to/python3` names one.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -33,6 +33,9 @@ types: .venv/dev
 format: .venv/dev  ## Put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+bench: .venv/dev  ## Measure: start, commit to frame, a crowd; each beside its peer in the same run, and print the figures
+	$(BIN)/python -m bench
 
 # What no wheel brings. Without root or apt, the tests that miss a program are skipped and say so; in CI they fail.
 programs:
