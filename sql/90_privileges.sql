@@ -8,6 +8,9 @@ BEGIN
     REVOKE ALL ON ALL FUNCTIONS IN SCHEMA stability FROM PUBLIC;
     REVOKE ALL ON FUNCTION public.get_analytics_tasks_in_progress() FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION public.is_system_stable(), public.notify_system_stability_change() TO PUBLIC;
+    -- what a trigger reads with its writer's rights; SELECT on a sequence allows no nextval()
+    GRANT USAGE ON SCHEMA stability TO PUBLIC;
+    GRANT SELECT ON SEQUENCE stability.armed_until TO PUBLIC;
 
     IF to_regrole('stability_reader') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA stability TO stability_reader;
@@ -17,7 +20,8 @@ BEGIN
         GRANT USAGE ON SCHEMA stability TO stability_server;
         GRANT SELECT ON stability.source, stability.alembic_version TO stability_server;
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_server', details);
-        GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems() TO stability_server;
+        GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems(), stability.armed(),
+            stability.arm(bigint, interval), stability.disarm(bigint) TO stability_server;
     END IF;
 END
 $$;

@@ -67,7 +67,7 @@ class Stability:
             return
         for monitor, refresher in zip(self.monitors, self.refreshers, strict=True):
             if hint.concerns(monitor.topic) and (channel == hints.CHANGE_CHANNEL or channel in monitor.channels):
-                refresher.hint(hint.keys)
+                refresher.hint(hint.keys, hint.armed)
 
     async def _probe(self, payload: str) -> None:
         self.metrics.queue.set(await self.database.notify(hints.CANARY_CHANNEL, payload))

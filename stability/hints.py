@@ -17,10 +17,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Look at `keys` of `topic`; None means all of them."""
+    """Look at `keys` of `topic`; None means all of them. `armed` is the value of the register that let it be sent."""
 
     topic: str | None = None
     keys: frozenset[str] | None = None
+    armed: int = 0
 
     def concerns(self, topic: str) -> bool:
         """Whether a monitor of `topic` has to look."""
@@ -46,6 +47,8 @@ def parse(channel: str, payload: str) -> Hint | None:
             return Hint(topic, frozenset(map(str, ids)))
         case "stability_change", {"topic": str(topic), "ids": "all"}:
             return Hint(topic)
+        case "system_stability", {"look": int(armed)} if not isinstance(armed, bool):
+            return Hint(armed=armed)
         case (("system_stability" | "import_job_progress"), dict()):
             return EVERYTHING
     # other programs may send anything on a channel of theirs

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from types import MappingProxyType
 from typing import Final
 
@@ -94,8 +95,8 @@ class Hub:
         """Take what was just read of `topic` and wake the subscribers if anything differs.
 
         `complete` says that `rows` is the whole topic, so that keys it lacks are gone. A row whose state stays the same
-        moves at most once per `coalesce` seconds; one that did not move at all is told again only if `renew` has its
-        key and so many seconds passed. The keys held back for that are returned, to be read again later.
+        moves at most once per `coalesce` seconds; the keys held back for that are returned, to be read again later. One
+        that did not move is told again only if `renew` has its key and so many seconds passed.
         """
         steps = self._topics.setdefault(topic, {})
         self.observed[topic] = observed_at
@@ -103,11 +104,11 @@ class Hub:
         before, now, held = self.version, time.monotonic(), set()
         for key, row in {**buried, **rows}.items():
             step = steps.get(key)
-            last = step.change.row if step else None
-            if row == last and key not in renew:
-                continue
-            window = renew[key] if row == last else coalesce if row and last and row.state == last.state else 0
-            if step and now - step.at < window:
+            last, age = (step.change.row, now - step.at) if step else (None, inf)
+            if row == last:
+                if age < renew.get(key, inf):
+                    continue
+            elif row and last and row.state == last.state and age < coalesce:
                 held.add(key)
                 continue
             self._append(self._next(topic, key, row, observed_at), now)

@@ -21,6 +21,7 @@ from stability.database import Database, reason
 from stability.errors import DatabaseError
 from stability.hub import Hub
 from stability.monitors.monitor import Look, Monitor, Reading
+from stability.register import Register
 
 READ_SHARE: Final = 0.05  # of the time may go into reading, when hints come without end
 SAMPLES: Final = 3
@@ -57,12 +58,13 @@ class Refresher:
         self._asked = inf  # since when a look is unanswered; this and the next two in monotonic seconds
         self._held_due = inf
         self._full_due = inf
-        self._failing = self._hinted = False
+        self._failing = False
+        self._register = Register()
         self._costs: deque[float] = deque((0.0,) * SAMPLES, maxlen=SAMPLES)  # seconds
 
-    def hint(self, keys: frozenset[str] | None) -> None:
-        """Something of this topic may have changed: `keys`, or anything if None."""
-        self._hinted = True
+    def hint(self, keys: frozenset[str] | None, armed: int = 0) -> None:
+        """Something of this topic may have changed: `keys`, or anything if None. `armed`: see Hint."""
+        self._register.heard(armed)
         self._want(keys)
 
     def _want(self, keys: frozenset[str] | None) -> None:
@@ -74,7 +76,7 @@ class Refresher:
         """From now on hints arrive: read everything that may have been missed."""
         self._listener = "live"
         self._era += 1
-        self.hint(None)
+        self._want(None)
 
     def lost(self) -> None:
         """Hints no longer arrive: nothing that was read is proven any more."""
@@ -82,6 +84,7 @@ class Refresher:
         self._era += 1
         self._admitted = False
         self._full_due = self._held_due = inf
+        self._register = Register()
         self._unproven()
 
     async def run(self) -> None:
@@ -109,7 +112,7 @@ class Refresher:
         if now >= self._full_due:
             self._want(None)
         if now >= self._held_due:
-            self.hint(self._held)
+            self._want(self._held)
             self._held, self._held_due = frozenset(), inf
         self._wake.clear()
 
@@ -117,7 +120,6 @@ class Refresher:
         """Read what is wanted and publish it; whether the database answered."""
         look, self._wanted = Look(self._wanted, self._listener), frozenset()
         asked, self._asked = min(self._asked, monotonic()), inf
-        hinted, self._hinted = self._hinted, False
         era, loop = self._era, asyncio.get_running_loop()
         patience = max(asked + PROOF_DEADLINE - monotonic(), RETRY)
         # Not left to the timeout alone: cancelling a query on a frozen server takes seconds of its own.
@@ -126,7 +128,12 @@ class Refresher:
             async with asyncio.timeout(patience), self._database.reading() as connection:
                 if not self._admitted:
                     await self._admit(connection)
+                await self._register.prepare(connection, monotonic())
                 reading = await self._monitor.read(connection, look)
+                verdict.cancel()
+                if era == self._era:
+                    self._publish(look, reading)
+                await self._register.release(connection)
         except (SQLAlchemyError, DatabaseError, OSError, TimeoutError) as error:
             self._fail(error, asked)
             return False
@@ -134,11 +141,9 @@ class Refresher:
             verdict.cancel()
         self._recover()
         self._admitted = era == self._era
-        if era == self._era:
-            self._publish(look, reading, hinted=hinted)
         return True
 
-    def _publish(self, look: Look, reading: Reading, *, hinted: bool) -> None:
+    def _publish(self, look: Look, reading: Reading) -> None:
         gone = dict.fromkeys(look.keys - reading.rows.keys()) if look.keys else {}
         held = self._hub.publish(
             self._monitor.topic,
@@ -146,14 +151,15 @@ class Refresher:
             reading.as_of,
             complete=look.keys is None,
             coalesce=COALESCE,
-            renew={key: RENEW for key, row in reading.rows.items() if hinted and self._monitor.works(row)},
+            renew={key: RENEW for key, row in reading.rows.items() if self._monitor.works(row)},
         )
         now = monotonic()
         if held:
             self._held |= held
             self._held_due = min(self._held_due, now + COALESCE)
         if look.keys is None:
-            self._full_due = now + min(self._reread, inf if reading.next_due is None else reading.next_due)
+            pause = self._register.judge(reading.seen, now) if reading.seen else inf
+            self._full_due = now + min(self._reread, pause, inf if reading.next_due is None else reading.next_due)
 
     def _fail(self, error: Exception, asked: float) -> None:
         self._asked = asked

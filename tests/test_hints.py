@@ -6,10 +6,15 @@ from structlog.testing import capture_logs
 from stability.hints import EVERYTHING, Hint, parse
 
 
-@pytest.mark.parametrize("payload", ['{"look":0}', '{"look":17}', "{}", '{"stable":true,"more":1}'])
+@pytest.mark.parametrize("payload", ['{"look":0}', '{"look":true}', "{}", '{"stable":true,"more":1}'])
 def test_an_object_on_the_systems_channel_is_a_hint(payload: str) -> None:
-    """A trigger's hint says look, with or without the register's value."""
+    """Whatever else it says, it says look."""
     assert parse("system_stability", payload) == EVERYTHING
+
+
+def test_a_triggers_hint_carries_the_registers_value() -> None:
+    """It says which arming of the register it belongs to."""
+    assert parse("system_stability", '{"look":17}') == Hint(armed=17)
 
 
 @pytest.mark.parametrize("payload", ['{"stable":true}', '{"stable": false}', '{"stable":null}'])

@@ -1,5 +1,6 @@
 """Proof of life: a listener that hears nothing is found out, the state is unknown meanwhile, and then the truth."""
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from stability.app import create_app
 from stability.listener import CANARY_DEADLINE
 from stability.settings import load
-from tests.fixtures.follower import Follower
+from tests.fixtures.follower import PATIENCE, Follower
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import hosting
 from tests.fixtures.wire import Wire
@@ -31,7 +32,16 @@ def client(database: Database, wire: Wire) -> Iterator[Follower]:
         Follower(f"{url}/api/system-status/live") as follower,
     ):
         follower.wait_for_stable(True)
+        await_armed(database)
         yield follower
+
+
+def await_armed(database: Database) -> None:
+    """Return once the server has come to rest and waits for hints."""
+    deadline = time.monotonic() + PATIENCE
+    while fetch(database.dsn, "SELECT stability.armed() = 0") == [True]:
+        assert time.monotonic() < deadline, "the register is not armed"
+        time.sleep(0.01)
 
 
 def test_a_deaf_listener(client: Follower, database: Database, wire: Wire) -> None:
@@ -100,6 +110,7 @@ def test_idle_it_asks_for_nothing(database: Database) -> None:
         psycopg.connect(database.dsn, autocommit=True) as owner,
     ):
         follower.wait_for_stable(True)
+        await_armed(database)
         owner.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         before = owner.execute(QUERIES).fetchone()
         known = httpx.get(f"{url}/api/system-status").json()

@@ -11,19 +11,22 @@ from stability.frames import SYSTEM
 from stability.hints import PROGRESS_CHANNEL, STABILITY_CHANNEL
 from stability.hub import Row
 from stability.monitors.monitor import Look, Monitor, Reading
+from stability.register import Seen
 
 # One statement is one snapshot; the clock is the database's.
-_READ: Final = text("SELECT pg_catalog.clock_timestamp() AS as_of, a.* FROM stability.read_activity() a")
+_READ: Final = text("""
+    SELECT clock_timestamp() AS as_of, pg_snapshot_xmin(pg_current_snapshot()) AS xmin, stability.armed() AS armed, a.*
+      FROM (SELECT) AS one LEFT JOIN stability.read_activity() AS a ON true
+""")
 
 
 async def _read(connection: AsyncConnection, look: Look) -> Reading:
     found = (await connection.execute(_READ)).mappings().all()
-    if not found:
-        as_of = (await connection.execute(text("SELECT pg_catalog.clock_timestamp()"))).scalar_one()
-        return Reading({SYSTEM[1]: _system(look.listener, {})}, as_of)
-    sources = {str(row["source"]): _source(row) for row in found}
+    sources = {str(row["source"]): _source(row) for row in found if row["source"] is not None}
     due = [float(row["next_due"]) for row in found if row["next_due"] is not None]
-    return Reading({SYSTEM[1]: _system(look.listener, sources)}, found[0]["as_of"], min(due, default=None))
+    system = _system(look.listener, sources)
+    seen = Seen(found[0]["armed"], int(found[0]["xmin"]), _IDLE[system.state])
+    return Reading({SYSTEM[1]: system}, found[0]["as_of"], min(due, default=None), seen)
 
 
 def _source(row: RowMapping) -> dict[str, object]:
@@ -41,6 +44,7 @@ def _system(listener: str, sources: Mapping[str, Mapping[str, object]]) -> Row:
 
 
 _STATES: Final = {True: "stable", False: "processing", None: "unknown"}
+_IDLE: Final = {state: stable for stable, state in _STATES.items()}
 
 
 def _unproven(listener: str) -> Mapping[str, Row]:

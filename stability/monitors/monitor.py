@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from stability.database import Database
 from stability.hub import Row
+from stability.register import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Reading:
     rows: Mapping[str, Row]
     as_of: datetime
     next_due: float | None = None  # seconds until the answer changes without any write
+    seen: Seen | None = None  # of the register, where one gates the hints
 
 
 def _nothing(_listener: str) -> Mapping[str, Row]:
@@ -46,5 +48,5 @@ class Monitor:
     read: Callable[[AsyncConnection, Look], Awaitable[Reading]]
     channels: Sequence[str] = ()  # NOTIFY channels of its own, beside `stability_change`
     unproven: Callable[[str], Mapping[str, Row]] = _nothing  # rows to show while nothing proves the last ones
-    works: Callable[[Row], bool] = _stands  # whether details behind the row progress: then a hint is news by itself
+    works: Callable[[Row], bool] = _stands  # whether details behind the row progress, which only a look at them shows
     routes: Callable[[Database], Sequence[BaseRoute]] = field(default=lambda _database: ())

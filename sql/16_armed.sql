@@ -1,0 +1,8 @@
+-- The register's value while triggers send hints, which is the end of that in microseconds since 1970; else 0.
+CREATE OR REPLACE FUNCTION stability.armed() RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN until > date_part('epoch', clock_timestamp()) * 1000000 THEN until ELSE 0 END
+    FROM pg_sequence_last_value('stability.armed_until') AS until
+$$;
