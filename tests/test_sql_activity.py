@@ -262,7 +262,7 @@ def test_a_read_costs_the_same_however_many_tasks_are_deferred(database: Databas
 def test_the_hint_is_not_the_answer(database: Database) -> None:
     """Whatever a hint says, it parses as JSON and carries no state."""
     with psycopg.connect(database.server_dsn, autocommit=True) as listener:
-        listener.execute("LISTEN system_stability")
+        listener.execute("LISTEN system_stability; SELECT stability.arm(0, '60 s')")
         add_job(database.dsn, "approved")
         (hint,) = listener.notifies(timeout=5, stop_after=1)
 
