@@ -4,8 +4,9 @@
                                                                       │ reads committed rows              │
                                                                    database ◀──── details (on demand) ◀───┘
 
-The import rule: arrows of the picture are callables that `app` passes on; parts do not import one another to the right.
-`app` alone knows all parts, `run` alone owns processes, `cli` alone prints. `monitors/` holds what is watched.
+The import rule: `database` and `hub` know no other part; the listener gets callables, refresher and stream the hub.
+`app` joins the parts into a server, `direct` into a follower without one; only `run` owns processes. `monitors/` holds
+what is watched.
 
 The recovery rule: whatever failed, the listener is replaced, LISTEN comes first, then the state is read, then it is
 pushed to the clients already connected. Start, reconnect and failover are one path; in between the state is unknown.

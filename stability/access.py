@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -20,9 +20,10 @@ _OPEN_SUFFIXES: Final = (".js", ".css", ".svg")  # what the badge is made of
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 
 _LOGIN = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><base href="{root}/">
 <title>Stability: sign in</title><link rel="stylesheet" href="page.css">
 <main><h1>Stability</h1>
+{said}
 <form method="post" action="login"><label>Token <input name="token" type="password" autocomplete="current-password"
 required autofocus></label> <button>Sign in</button></form></main></html>"""
 
@@ -48,7 +49,7 @@ class Access:
         if self._token is None or _open(_path(scope)) or self._presented(headers):
             return None
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
-            return HTMLResponse(_LOGIN, 401)
+            return _form(scope, 401)
         return JSONResponse(
             {"error": "This needs the token: send Authorization: Bearer TOKEN, or sign in at /login."},
             401,
@@ -72,8 +73,8 @@ class Access:
 def routes(token: str | None) -> Sequence[BaseRoute]:
     """`POST /login` trades the token for a cookie."""
 
-    async def form(_request: Request) -> Response:
-        return HTMLResponse(_LOGIN)
+    async def form(request: Request) -> Response:
+        return _form(request.scope)
 
     async def login(request: Request) -> Response:
         body = b""
@@ -83,13 +84,18 @@ def routes(token: str | None) -> Sequence[BaseRoute]:
                 return JSONResponse({"error": f"A login form has at most {_LONGEST_FORM} bytes."}, 413)
         given = parse_qs(body.decode(errors="replace")).get("token", [""])[0]
         if token is None or not _same(given, token):
-            return HTMLResponse(_LOGIN.replace("<form", "<p role='alert'>That is not the token.</p><form"), 401)
+            return _form(request.scope, 401, "<p role='alert'>That is not the token.</p>")
         response = RedirectResponse(".", 303)
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, _session(token), max_age=31 * 86_400, httponly=True, samesite="lax", secure=secure)
         return response
 
     return [Route("/login", form, methods=["GET"]), Route("/login", login, methods=["POST"])]
+
+
+def _form(scope: Scope, status: int = 200, said: str = "") -> Response:
+    """The sign-in form, shown at every path that needs the token: its links count from the application's root."""
+    return HTMLResponse(_LOGIN.format(root=quote(scope.get("root_path", "")), said=said), status)
 
 
 def _path(scope: Scope) -> str:

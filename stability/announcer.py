@@ -4,7 +4,7 @@ A subscriber of the hub like any browser. Of several servers one announces: the 
 """
 
 import asyncio
-import contextlib
+import random
 from collections import deque
 from typing import Final
 
@@ -17,6 +17,7 @@ from stability.hints import STABILITY_CHANNEL
 from stability.hub import Hub
 
 _LOCK: Final = 0x5AB1_E000  # advisory lock key, any number that is ours
+RETRY: Final = 3.0  # seconds, at most, after an announcement that failed
 _KEPT: Final = 100  # announcements that wait for a database that is away
 # A session may take its own lock again, so whoever announced first goes on until its connection ends.
 _ANNOUNCE: Final = "SELECT pg_catalog.pg_notify(%s, %s) WHERE pg_catalog.pg_try_advisory_lock(%s)"
@@ -52,7 +53,7 @@ class Announcer:
                         await self._announce(connection)
                 except (psycopg.Error, OSError) as error:
                     _log.warning("announcements wait for the database", reason=reason(error))
-                    await asyncio.sleep(3)
+                    await asyncio.sleep(random.uniform(0, RETRY))  # noqa: S311 -- jitter
 
     async def _announce(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
         while True:
@@ -61,5 +62,4 @@ class Announcer:
             while self._waiting:
                 payload = compact({"stable": self._waiting[0]}).decode()
                 await connection.execute(_ANNOUNCE, (STABILITY_CHANNEL, payload, _LOCK))
-                with contextlib.suppress(IndexError):
-                    self._waiting.popleft()
+                self._waiting.popleft()

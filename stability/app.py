@@ -1,10 +1,10 @@
 """The composition root: the one place that knows all the parts, joined into an ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,7 +22,7 @@ from stability.monitors import MONITORS, Monitor
 from stability.refresher import Refresher
 from stability.settings import Settings, load
 
-Background: TypeAlias = Callable[[], Awaitable[None]]
+Background: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Stability:
@@ -113,7 +113,7 @@ class Stability:
                         self.listener.run,
                         *also,
                     )
-                    tasks = [group.create_task(_run(part)) for part in parts]
+                    tasks = [group.create_task(part()) for part in parts]
                     yield
                     self.hub.close()
                     for task in tasks:
@@ -125,10 +125,6 @@ class Stability:
         system = self.hub.latest(*SYSTEM)
         if system and system.row:
             self.metrics.state.state(system.row.state)
-
-
-async def _run(part: Background) -> None:
-    await part()
 
 
 def create_app(

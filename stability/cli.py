@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stability import __version__, client, connection, logs, run, schema, waiting, watching
+from stability import __version__, client, connection, logs, revision, run, schema, waiting, watching
 from stability import demo as demonstration
 from stability import doctor as examination
 from stability import sources as watched
@@ -131,7 +131,7 @@ def migrate(
             schema.uninstall(conninfo, drop_data=drop_data, tell=_say)
         else:
             schema.migrate(conninfo, _say)
-            _say(f"the schema is at revision {schema.head()}")
+            _say(f"the schema is at revision {revision.revisions()[0]}")
 
 
 def _say(line: str) -> None:

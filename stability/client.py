@@ -8,14 +8,13 @@ import json
 import random
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 
 import httpx
 from httpx_sse import EventSource, SSEError
 
 from stability.errors import SettingError, StabilityError
-from stability.settings import Settings
+from stability.settings import Settings, is_loopback
 from stability.sight import Sight, Tell, UnreadableError, away
 
 SILENCE: Final = 45.0  # seconds without a byte, three heartbeats, until the stream counts as dead
@@ -46,7 +45,7 @@ class Server:
             headers=headers,
             timeout=httpx.Timeout(ANSWER, connect=CONNECT),
             transport=httpx.AsyncHTTPTransport(uds=self.uds) if self.uds else None,
-            trust_env=not _is_here(self.url.host),
+            trust_env=not is_loopback(self.url.host),
         )
 
 
@@ -163,13 +162,6 @@ def _parsed(given: str) -> httpx.URL:
     if url.scheme not in ("http", "https") or not url.host:
         raise SettingError("STABILITY_URL", "must begin with http:// or https:// and name a host.")
     return url
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read(data: str) -> object:

@@ -103,6 +103,12 @@ class Database:
         await self.engine.dispose()
 
 
+def answered(error: BaseException) -> bool:
+    """Whether it was the database that refused; else it is away, or going away (SQLSTATE class 08, 57P)."""
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return state is not None and not state.startswith(("08", "57P"))
+
+
 def reason(error: BaseException) -> str:
     """What the database said, in one line and without the statement."""
     origin = error.orig if isinstance(error, DBAPIError) and error.orig else error

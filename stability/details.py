@@ -6,13 +6,12 @@ from typing import Final
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stability.database import Database, reason
+from stability.database import Database, answered, reason
 
 SHOWN: Final = 100  # rows of each kind; the totals beside them are exact
 DEADLINE: Final = 5.0  # seconds until a database that does not answer is called away
@@ -26,7 +25,7 @@ _DETAILS: Final = text("""
               FROM stability.analytics_tasks_in_progress(:shown) WITH ORDINALITY t(task, n)) AS analytics_tasks,
            stability.count_active('import_job') AS import_jobs_total,
            stability.count_active('analytics_tasks') AS analytics_tasks_total,
-           public.is_system_stable() AS system_stable
+           coalesce(public.is_system_stable(), false) AS system_stable
 """)
 
 Answer = dict[str, object]
@@ -71,11 +70,11 @@ def routes(database: Database) -> Sequence[BaseRoute]:
     async def details(_request: Request) -> Response:
         try:
             return JSONResponse(await shared(), headers={"Cache-Control": "no-store"})
-        except (OperationalError, PoolTimeoutError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            if answered(error):
+                _log.warning("details: the database refused", reason=reason(error))
+                return JSONResponse(_FAILED, 500)
             _log.warning("details: the database is away", reason=reason(error))
             return JSONResponse(_FAILED, 503, headers={"Retry-After": "5"})
-        except SQLAlchemyError as error:
-            _log.warning("details: the database refused", reason=reason(error))
-            return JSONResponse(_FAILED, 500)
 
     return [Route("/api/system-status/details", details)]

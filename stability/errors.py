@@ -4,7 +4,8 @@ StabilityError
 ├── SettingError        a setting or an option is wrong: exit status 2
 ├── DatabaseError       the database is away, forbids something, or holds what we must not touch
 │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
-└── RequestError        a request asks for something that does not exist: HTTP 4xx
+├── RequestError        an HTTP request that is refused, or comes before anything is known: its `status`
+└── RefusedError        `client`: what answers at an address is no Stability server
 """
 
 
@@ -29,7 +30,7 @@ class EmbeddedError(DatabaseError):
 
 
 class RequestError(StabilityError):
-    """A request that is refused with `status` (an HTTP 4xx code) and one sentence."""
+    """A request that is answered with `status` (an HTTP 4xx code, or 503) and one sentence."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

@@ -51,6 +51,7 @@ def parse(channel: str, payload: str) -> Hint | None:
             return Hint(armed=armed)
         case (("system_stability" | "import_job_progress"), dict()):
             return EVERYTHING
-    # other programs may send anything on a channel of theirs
-    _log.warning("a hint with a broken payload, taken as a hint", channel=channel, payload=payload[:LOGGED])
+    # other programs may send anything, as often as they like, on a channel of theirs
+    tell = _log.debug if channel == PROGRESS_CHANNEL else _log.warning
+    tell("a hint with a broken payload, taken as a hint", channel=channel, payload=payload[:LOGGED])
     return EVERYTHING

@@ -62,7 +62,8 @@ class Hub:
 
     def __init__(self, encode: Callable[[str, Change], Frames]) -> None:
         self.epoch: Final = secrets.token_hex(4)
-        self.version = 0
+        # Milliseconds since 1970: a version of an earlier life of this server is never one of this life.
+        self.version = time.time_ns() // 1_000_000
         self.floor = 0  # version of the newest tombstone that was forgotten
         self.closed = False
         self.observed: dict[str, datetime] = {}
@@ -173,10 +174,11 @@ class Hub:
 class Reader:
     """One subscriber's place: the version that it has seen of `topics`. Cursor 0 begins a snapshot."""
 
-    __slots__ = ("_floor", "_hub", "_topics", "cursor")
+    __slots__ = ("_complete", "_floor", "_hub", "_topics", "cursor")
 
     def __init__(self, hub: Hub, topics: Collection[str], cursor: int = 0) -> None:
         self._hub, self._topics, self.cursor = hub, topics, cursor
+        self._complete = cursor  # the version up to which nothing is missing: less than `cursor` amid a walk in turns
         self._floor = 0  # the hub's floor when this snapshot began; 0 for a cursor from elsewhere
 
     @property
@@ -193,19 +195,22 @@ class Reader:
         parts: list[bytes] = []
         if 0 < self.cursor < self._hub.floor != self._floor:
             parts.append(RESET)
-            self.cursor = 0
+            self.cursor = self._complete = 0
         if self.cursor == 0:
             self._floor = self._hub.floor
         size, seen = 0, self.cursor
         for change, frames in self._hub.after(self.cursor):
             if change.topic in self._topics and (change.row or seen):
-                frame = frames.opening + frames.body if change.state_version > seen else frames.body
+                frame = frames.opening + frames.body if change.state_version > self._complete else frames.body
                 parts.append(frame)
                 size += len(frame)
             if size >= TURN:
                 self.cursor = change.version
-                return b"".join(parts)
-        self.cursor = self._hub.version
+                break
+        else:
+            self.cursor = self._hub.version
+        if not self.behind:
+            self._complete = self.cursor
         return b"".join(parts)
 
 

@@ -58,7 +58,7 @@ class Listener:
         self._broken: asyncio.Future[None]
         self._canary = ""
         self._echo: asyncio.Future[None]
-        self._told: str | None = None
+        self._lost_told = False
 
     async def run(self) -> None:
         """Listen for ever; returns only by cancellation."""
@@ -140,13 +140,13 @@ class Listener:
 
     def _tell_live(self) -> None:
         _log.info("listening", channels=len(self._channels))
-        self._told = None
+        self._lost_told = False
         self._live()
 
     def _tell_lost(self, why: str) -> None:
-        if self._told is None:  # one line per change of condition, not per try
+        if not self._lost_told:  # one line per change of condition, not per try
             _log.warning("listener lost, the state is unknown until it is back", reason=why)
-            self._told = why
+            self._lost_told = True
         self._lost(why)
 
 

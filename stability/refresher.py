@@ -121,11 +121,11 @@ class Refresher:
         look, self._wanted = Look(self._wanted, self._listener), frozenset()
         asked, self._asked = min(self._asked, monotonic()), inf
         era, loop = self._era, asyncio.get_running_loop()
-        patience = max(asked + PROOF_DEADLINE - monotonic(), RETRY)
-        # Not left to the timeout alone: cancelling a query on a frozen server takes seconds of its own.
-        verdict = loop.call_later(patience, self._unproven)
+        # The verdict is due at the deadline of what was asked first; a read has its whole time however late it begins,
+        # or one that needs longer than what is left would never end.
+        verdict = loop.call_later(max(asked + PROOF_DEADLINE - monotonic(), 0), self._unproven)
         try:
-            async with asyncio.timeout(patience), self._database.reading() as connection:
+            async with asyncio.timeout(PROOF_DEADLINE), self._database.reading() as connection:
                 if not self._admitted:
                     await self._admit(connection)
                 await self._register.prepare(connection, monotonic())

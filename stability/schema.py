@@ -15,7 +15,6 @@ import psycopg
 import structlog
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -57,13 +56,6 @@ def uninstall(conninfo: str, *, drop_data: bool = False, tell: Callable[[str], N
     """
     with _alone(conninfo, tell) as connection:
         removal.remove(connection, drop_data=drop_data, tell=tell)
-
-
-def head() -> str:
-    """The newest revision that this release knows."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
-    assert found is not None, "migrations/ holds no revision"  # noqa: S101 -- a broken package
-    return found
 
 
 def _config() -> Config:

@@ -21,7 +21,9 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 class Settings(BaseSettings):
     """What an operator can choose; the variable is `STABILITY_` and the field's name, unless it has an alias."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     database_url: SecretStr | None = Field(
         None,
@@ -71,13 +73,6 @@ class Settings(BaseSettings):
             raise ValueError("must begin with /, for example /status")
         return value.rstrip("/")
 
-    @field_validator(
-        "token", "database_url", "listen_url", "url", "token_file", "database_url_file", "uds", mode="before"
-    )
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
-
     @field_validator("database_url", "listen_url")
     @classmethod
     def _connects(cls, value: SecretStr | None) -> SecretStr | None:
@@ -106,7 +101,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _public_needs_a_token(self) -> Self:
-        if not (self.uds or _is_loopback(self.host) or self.token or self.allow_public):
+        if not (self.uds or is_loopback(self.host) or self.token or self.allow_public):
             raise SettingError(
                 "STABILITY_HOST",
                 f"{self.host} can be reached from outside and there is no token: set STABILITY_TOKEN, "
@@ -127,7 +122,7 @@ class Settings(BaseSettings):
         return plain_conninfo(self.listen_url.get_secret_value()) if self.listen_url else None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether only this machine reaches `host`; a name other than localhost may point anywhere."""
     try:
         return ip_address(host).is_loopback

@@ -89,8 +89,8 @@ export class Modal {
 
 /** @param {import("./frames.js").Details | null} details @param {string | null} error */
 function footer(details, error) {
-  if (error) return "Could not load status details.";
-  if (!details) return "";
+  if (!details) return error ? "Could not load status details." : "";
+  if (error) return ""; // what is shown is old
   if (details.system_stable) return "System Stable: All data processing complete.";
   const nothing = details.import_jobs.length === 0 && details.analytics_tasks.length === 0;
   return nothing ? "System may still be processing background tasks." : "";
