@@ -11,8 +11,8 @@
 -- sleeps in between, it then only notifies needlessly. The hint carries the value, so that a server which closes the
 -- register closes what every other server has been told of too.
 --
--- PREPARE TRANSACTION fails after a NOTIFY. A server does not arm where the settings allow it; what it armed before a
--- restart may be open still.
+-- PREPARE TRANSACTION fails after a NOTIFY, and so does every commit with one while the queue is full. A server does
+-- not arm then; what was armed before may be open still.
 --
 -- It runs with the writer's rights. Every name is qualified, down to the operators, because the writer's search_path is
 -- anybody's. The exception block, for a database where something of this is missing or forbidden, takes 0.2 µs;
@@ -28,7 +28,8 @@ BEGIN
     register := 'stability.armed_until';
     IF pg_catalog.pg_sequence_last_value(register) OPERATOR(pg_catalog.>) 0
         AND pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL
-        AND pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
+        AND pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0'
+        AND pg_catalog.pg_notification_queue_usage() OPERATOR(pg_catalog.<) 0.5::float8 THEN
         now := pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000.0::float8;
         armed_until := pg_catalog.pg_sequence_last_value(register);
         IF armed_until OPERATOR(pg_catalog.>) now THEN

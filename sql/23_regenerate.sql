@@ -4,7 +4,8 @@
 -- broke answers NULL with its reason while the others go on. row_security = off turns rows that the owner may not see
 -- into an error, never into a false "stable". Sequential scans are off because a plan cached over a small or never
 -- analysed table would outlive that table's smallness; compilation is off because a missing index would then cost a
--- second of it.
+-- second of it. No variable of theirs may have a name that a column could have had: it would stand in for the column
+-- once that is dropped. What Postgres says of a value is not repeated, since the badge is public.
 CREATE OR REPLACE FUNCTION stability.regenerate() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -23,22 +24,27 @@ BEGIN
             '        FROM (SELECT count(*) FROM (SELECT FROM (\n%3$s\n) AS a LIMIT 1001) AS a) AS c (n);\n'
             '    EXCEPTION WHEN OTHERS THEN\n'
             '        RETURN QUERY SELECT %1$L::text, NULL::boolean, NULL::integer, NULL::boolean,\n'
-            '            NULL::double precision, SQLERRM;\n    END;',
+            '            NULL::double precision,\n'
+            '            CASE WHEN SQLSTATE ~ ''^(42|55|57)'' THEN SQLERRM\n'
+            '                ELSE ''its predicate failed with SQLSTATE '' || SQLSTATE END;\n    END;',
             source.name, stability.next_due(source), stability.active_rows(source, '1', 1001));
         probes := probes || format(
             E'\n    BEGIN\n        IF EXISTS (\n%s\n) THEN RETURN false; END IF;\n'
-            '    EXCEPTION WHEN OTHERS THEN\n        answer := NULL;\n    END;',
+            '    EXCEPTION WHEN OTHERS THEN\n        known$ := NULL;\n    END;',
             stability.active_rows(source, '1', 1));
     END LOOP;
 
-    EXECUTE format('CREATE OR REPLACE FUNCTION stability.read_activity() RETURNS TABLE (source text, active boolean,'
-        ' count integer, more boolean, next_due double precision, error text) %s AS %L',
-        pinned, E'\n#variable_conflict use_column\nBEGIN' || reads || E'\nEND\n');
+    EXECUTE format('CREATE OR REPLACE FUNCTION stability.read_activity() RETURNS SETOF stability.activity %s AS %L',
+        pinned, E'\nBEGIN' || reads || E'\nEND\n');
 
     -- True when no source has an active row, false when one has, NULL when none is known to and one cannot be read.
     EXECUTE format('CREATE OR REPLACE FUNCTION public.is_system_stable() RETURNS boolean %s AS %L',
-        pinned, E'\n#variable_conflict use_column\nDECLARE\n    answer boolean := true;\nBEGIN' || probes
-        || E'\n    RETURN answer;\nEND\n');
+        pinned, E'\nDECLARE\n    known$ boolean := true;\nBEGIN' || probes || E'\n    RETURN known$;\nEND\n');
     COMMENT ON FUNCTION public.is_system_stable() IS 'pg-stability: whether all work is settled; null when not known';
+
+    -- whoever serves the old answer has to look again
+    IF current_setting('max_prepared_transactions') = '0' THEN
+        PERFORM pg_notify('system_stability', '{"look":0}');
+    END IF;
 END
 $$;

@@ -2,13 +2,13 @@
 
 import hmac
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request, cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -57,17 +57,15 @@ class Access:
         )
 
     def _own(self, origin: str, headers: Headers) -> bool:
-        return origin in self._origins or urlsplit(origin).netloc == headers.get("host")
+        return origin in self._origins or origin.partition("://")[2] == headers.get("host")
 
     def _presented(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._token and _same(given.strip(), self._token):
             return True
-        try:
-            session = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return bool(session and self._token and _same(session.value, _session(self._token)))
+        # as browsers write them: Python's own parser drops all cookies at the first one that it dislikes
+        session = cookie_parser("; ".join(headers.getlist("cookie"))).get(COOKIE)
+        return bool(session and self._token and _same(session, _session(self._token)))
 
 
 def routes(token: str | None) -> Sequence[BaseRoute]:
@@ -78,10 +76,11 @@ def routes(token: str | None) -> Sequence[BaseRoute]:
 
     async def login(request: Request) -> Response:
         body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _LONGEST_FORM:
-                return JSONResponse({"error": f"A login form has at most {_LONGEST_FORM} bytes."}, 413)
+        with suppress(ClientDisconnect):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _LONGEST_FORM:
+                    return JSONResponse({"error": f"A login form has at most {_LONGEST_FORM} bytes."}, 413)
         given = parse_qs(body.decode(errors="replace")).get("token", [""])[0]
         if token is None or not _same(given, token):
             return _form(request.scope, 401, "<p role='alert'>That is not the token.</p>")

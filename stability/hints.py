@@ -38,7 +38,7 @@ def parse(channel: str, payload: str) -> Hint | None:
     """
     try:
         said = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):  # thousands of brackets are text as well
         said = None
     match channel, said:
         case "system_stability", {"stable": _, **more} if not more:

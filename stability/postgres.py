@@ -4,6 +4,7 @@ with EmbeddedPostgres(Path(".stability")) as server:
     psycopg.connect(server.dsn)
 """
 
+import os
 import signal
 import subprocess
 import threading
@@ -109,13 +110,14 @@ class EmbeddedPostgres:
             cluster.make_cluster(programs, data, account, durable=self._options.get("fsync") != "off")
         cluster.check_version(data, programs)
         cluster.check_unused(data)
-        if self.log.exists():
+        if self.log.exists() or self.log.is_symlink():
             self.log.replace(self.log.with_suffix(".previous.log"))
         options = {**self._options, "unix_socket_directories": str(cluster.make_socket_folder(self._home, account))}
         command = [str(programs.bin / "postgres"), "-D", str(data.resolve()), "-p", str(cluster.PORT)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        with self.log.open("wb") as log:
+        # the account of Postgres owns the folder: root must not follow a link that it left there
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as log:
             return account.popen(command, stdout=log.fileno())
 
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:

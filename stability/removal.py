@@ -61,6 +61,7 @@ def remove(connection: _Connection, *, drop_data: bool, tell: Callable[[str], No
         connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
         connection.execute("DROP TABLE stability.source, stability.alembic_version")
         connection.execute("DROP SEQUENCE stability.armed_until")
+        connection.execute("DROP TYPE stability.activity")
         connection.execute("DROP SCHEMA stability")
         for table in made:
             _drop_table(connection, table, drop_data, tell)

@@ -5,8 +5,10 @@ Plain uvicorn waits in vain for the end of both.
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -20,6 +22,8 @@ from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
 BACKLOG: Final = 4096  # connections that may wait to be accepted; the kernel's somaxconn caps it
+ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send its first request
+LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
 READ_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
 NOT_SENT: Final = (
     4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
@@ -27,32 +31,56 @@ NOT_SENT: Final = (
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection, cut off when its client has not read for `READ_DEADLINE`.
+    """One connection, cut off when its client asks for too much, too slowly, or does not read what it asked for.
 
     A plain close would wait until everything is sent, which is never.
     """
 
-    _verdict: asyncio.TimerHandle | None = None
+    _deadline: asyncio.TimerHandle | None = None
+    _asked = 0  # bytes that came since the last answer was complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client came: it has to ask."""
+        super().connection_made(transport)
+        self._within(ASK_DEADLINE)
+
+    def data_received(self, data: bytes) -> None:
+        """It asks, or goes on asking during an answer, within bounds."""
+        self._asked += len(data)
+        if self._asked > LONGEST_REQUEST:
+            self.transport.abort()
+            return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """It has asked."""
+        self._within(None)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """It has its answer, and may ask again."""
+        self._asked = 0
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         """The buffers are full: from now on the client has to read."""
         super().pause_writing()
-        self._verdict = self.loop.call_later(READ_DEADLINE, self.transport.abort)
+        self._within(READ_DEADLINE)
 
     def resume_writing(self) -> None:
         """It has read."""
-        self._acquit()
+        self._within(None)
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        self._acquit()
+        self._within(None)
         super().connection_lost(exc)
 
-    def _acquit(self) -> None:
-        if self._verdict:
-            self._verdict.cancel()
-        self._verdict = None
+    def _within(self, seconds: float | None) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -127,9 +155,23 @@ def _bind_unix(settings: Settings) -> socket.socket:
     path = str(settings.uds)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        _sweep_away(path)
         listener.bind(path)
     except OSError as error:
         listener.close()
         raise SettingError("STABILITY_UDS", f"cannot listen on {path}: {error.strerror}.") from error
     listener.listen(BACKLOG)
     return listener
+
+
+def _sweep_away(path: str) -> None:
+    """Remove the socket of a server that is gone; raises OSError when one answers there."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.connect(path)
+    except ConnectionRefusedError:
+        Path(path).unlink()
+    except FileNotFoundError:
+        pass
+    else:
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

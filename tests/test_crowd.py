@@ -138,3 +138,37 @@ def _server_side(port: int, client: socket.socket) -> int | None:
         if (local[-4:], remote[-4:], state) == (ours, theirs, "01"):
             return int(queues.partition(":")[0], 16)
     return None
+
+
+@pytest.mark.parametrize("bytes_sent", [b"", b"GET /livez HTTP/1.1\r\n"])
+def test_a_client_that_does_not_ask_is_dropped(
+    database: Database, monkeypatch: pytest.MonkeyPatch, bytes_sent: bytes
+) -> None:
+    """A connection that holds a descriptor and asks for nothing ends."""
+    monkeypatch.setattr(server, "ASK_DEADLINE", 0.2)
+    with (
+        hosting(create_app(load(), conninfo=database.server_dsn), server.Protocol) as url,
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE) as client,
+    ):
+        client.sendall(bytes_sent)
+        assert _ended(client)
+
+
+@pytest.mark.parametrize("flood", [b"a: b\r\n" * 20_000, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 4_000])
+def test_a_client_that_asks_for_too_much_is_dropped(serving: Serving, flood: bytes) -> None:
+    """Endless headers, and requests without end behind a stream that is never over."""
+    with socket.create_connection(("127.0.0.1", int(serving.url.rpartition(":")[2])), PATIENCE) as client:
+        client.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: x\r\n".encode() + (b"" if flood[:1] == b"a" else b"\r\n"))
+        with contextlib.suppress(ConnectionError):
+            client.sendall(flood)
+        assert _ended(client)
+    assert httpx.get(f"{serving.url}/livez").status_code == httpx.codes.OK
+
+
+def _ended(client: socket.socket) -> bool:
+    try:
+        while client.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+    return True

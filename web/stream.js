@@ -33,6 +33,7 @@ export class Stream {
 
   start() {
     this.#after("poll", this.timing.pollAfter, () => this.#poll.start());
+    this.#lookForSleep();
     this.#open();
   }
 
@@ -46,10 +47,18 @@ export class Stream {
 
   /** The user is back, or the network is: whatever is wrong is tried again now. */
   wake() {
-    const asleep = Date.now() - this.#heardAt > this.timing.silence; // timers stand still in a sleeping machine
+    const asleep = Date.now() - this.#heardAt > this.timing.silence;
     if (this.snapshot.transport === "connecting" || (this.snapshot.transport === "live" && !asleep)) return;
     if (asleep && !this.#pollWorks) this.#unknown();
     this.#open();
+  }
+
+  /** Timers stand still in a sleeping machine, and no event says that it woke: what it shows may be hours old. */
+  #lookForSleep() {
+    this.#after("sleep", this.timing.sleep, () => {
+      if (this.snapshot.transport === "live") this.wake();
+      this.#lookForSleep();
+    });
   }
 
   #open() {

@@ -1,5 +1,6 @@
 /** Every bound of the live connection, in milliseconds; tests pass shorter ones. */
 export const TIMING = Object.freeze({
+  sleep: 5_000, // between two looks at the clock
   silence: 45_000, // three heartbeats unheard: the stream is dead, whatever the socket says
   settled: 15_000, // a stream that lived this long has proven itself
   pollAfter: 15_000, // without a state for so long, ask instead of listening

@@ -1,0 +1,125 @@
+"""What a writer pays: commits per second on `worker.tasks`, by what its triggers do, with pgbench.
+
+A transaction is an insert or one of two updates, as a queue's worker commits them. In turn and in one run: no
+triggers; an empty statement-level trigger, which no design can do without; ours, with a server attached and a client
+that watches; a hint per statement; and the naive design, which evaluates the answer in the trigger and sends it.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import httpx
+import psycopg
+
+from bench import ground
+from stability import binaries
+
+CLIENTS = (1, 4, 16, 64)
+ROUNDS = 3
+SECONDS = 4  # of one run
+KINDS = {
+    "no triggers": "",
+    "empty trigger": "RETURN NULL;",
+    "Stability": "",
+    "a hint per statement": "PERFORM pg_notify('bench', ''); RETURN NULL;",
+    "evaluate and notify": "PERFORM pg_notify('bench', public.is_system_stable()::text); RETURN NULL;",
+}
+SCRIPT = """
+INSERT INTO worker.tasks (command) VALUES ('derive') RETURNING id \\gset
+UPDATE worker.tasks SET state = 'processing' WHERE id = :id;
+UPDATE worker.tasks SET state = 'completed' WHERE id = :id;
+"""
+STATEMENTS = 3  # of the script; each commits by itself
+
+
+def run(port: int) -> None:
+    """Print commits per second of every kind, and its share of what no triggers leave."""
+    with (
+        ground.database() as dsn,
+        ground.server("up", port, DATABASE_URL=dsn) as (url, _),
+        psycopg.connect(dsn, autocommit=True) as owner,
+        _watching(url),
+        tempfile.NamedTemporaryFile("w", suffix=".sql") as script,
+    ):
+        script.write(SCRIPT)
+        script.flush()
+        owner.execute("INSERT INTO worker.command_registry VALUES ('derive', 'analytics')")
+        found: dict[tuple[str, int], list[float]] = {}
+        for _ in range(ROUNDS):
+            for clients in CLIENTS:
+                for kind in KINDS:
+                    _place(owner, kind)
+                    found.setdefault((kind, clients), []).append(_commits(dsn, script.name, clients))
+    print(f"\ncommits/s on worker.tasks\n{'':<24}" + "".join(f"{f'{n} clients':>20}" for n in CLIENTS))
+    for kind in KINDS:
+        cells = (
+            f"{median(found[kind, n]):>12,.0f} ({median(found[kind, n]) / median(found['no triggers', n]):.2f})"
+            for n in CLIENTS
+        )
+        print(f"{kind:<24}" + "".join(f"{cell:>20}" for cell in cells))
+
+
+def _place(owner: psycopg.Connection[tuple[object, ...]], kind: str) -> None:
+    ours = "ENABLE ALWAYS" if kind == "Stability" else "DISABLE"
+    owner.execute(f"ALTER TABLE worker.tasks {ours} TRIGGER notify_system_stability_on_task_change".encode())
+    owner.execute("DROP TRIGGER IF EXISTS bench ON worker.tasks; TRUNCATE worker.tasks; CHECKPOINT")
+    if KINDS[kind]:
+        body = f"CREATE OR REPLACE FUNCTION bench() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {KINDS[kind]} END$$"
+        owner.execute(body.encode())
+        owner.execute(
+            "CREATE TRIGGER bench AFTER INSERT OR UPDATE ON worker.tasks FOR EACH STATEMENT EXECUTE FUNCTION bench()"
+        )
+
+
+def _commits(dsn: str, script: str, clients: int) -> float:
+    programs = binaries.find()
+    told = subprocess.run(
+        [
+            programs.bin / "pgbench",
+            "-n",
+            "-M",
+            "prepared",
+            "-c",
+            str(clients),
+            "-j",
+            "2",
+            "-T",
+            str(SECONDS),
+            "-f",
+            script,
+            dsn,
+        ],
+        env={**os.environ, "LD_LIBRARY_PATH": str(Path(programs.bin).parent / "lib")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"tps = ([\d.]+)", told.stdout)
+    if found is None:
+        raise SystemExit(told.stdout)
+    return STATEMENTS * float(found.group(1))
+
+
+@contextmanager
+def _watching(url: str) -> Iterator[None]:
+    """A client of the stream, for as long as the block runs."""
+    over = threading.Event()
+
+    def follow() -> None:
+        with httpx.stream("GET", f"{url}/api/system-status/live", timeout=None) as answer:  # noqa: S113 -- a stream
+            for _ in answer.iter_raw():
+                if over.is_set():
+                    return
+
+    threading.Thread(target=follow, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
