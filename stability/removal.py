@@ -80,7 +80,7 @@ def _drop_table(connection: _Connection, table: str, drop_data: bool, tell: Call
     name = sql.Identifier(*table.split("."))
     filled = connection.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(name)).fetchone() == (True,)
     if filled and not drop_data:
-        tell(f"{table} has rows and stays; --drop-data drops it as well")
+        tell(f"{table} has rows and stays; `stability migrate`, then --uninstall --drop-data, drops it")
     else:
         connection.execute(sql.SQL("DROP TABLE {}").format(name))
 

@@ -28,7 +28,7 @@ async def check(connection: AsyncConnection) -> None:
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
             raise DatabaseError(
-                "this user may not read the schema stability: grant it stability_server, see `stability doctor`"
+                "this user may not read the schema stability: grant it the role stability_server, as a superuser"
             ) from error
         raise DatabaseError("the database has no schema stability: run `stability migrate`") from error
     newest, *older = revisions()

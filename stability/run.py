@@ -58,22 +58,22 @@ def serve(settings: Settings, started: Callable[[Running], None], *, reload: boo
 
 
 @contextmanager
-def database_of(settings: Settings, *, start: bool = True) -> Iterator[str]:
+def database_of(settings: Settings, *, start: bool | None = None) -> Iterator[str]:
     """The database in use, for libpq: the one that is named, else our own, which is started if need be.
 
-    Raises DatabaseError when our own does not run and `start` is false.
+    `start` allows to start our own: None, only if there is one already. Raises DatabaseError when none can be had.
     """
     own = dsn_of(settings.data_dir)
     if settings.conninfo is not None:
         yield settings.conninfo
     elif _is_running(own):
         yield own
-    elif start:
+    elif start or (start is None and settings.data_dir.exists()):
         with EmbeddedPostgres(settings.data_dir) as server:
             yield server.dsn
     else:
         raise DatabaseError(
-            f"No database runs in {settings.data_dir}: start `stability up` in another terminal, or set DATABASE_URL."
+            f"No database is named and none runs in {settings.data_dir}: set DATABASE_URL, or start `stability up`."
         )
 
 
@@ -84,7 +84,7 @@ def _is_running(dsn: str) -> bool:
 
 
 def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: bool) -> None:
-    with bind(settings) as listening, database_of(settings) as conninfo:
+    with bind(settings) as listening, database_of(settings, start=migrate or None) as conninfo:
         failures: list[StabilityError] = []
 
         async def prepare() -> None:
@@ -108,7 +108,7 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
 def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:
     """The socket and the database stay here; the server is a child that uvicorn's supervisor replaces."""
     package = str(Path(__file__).parent)
-    with bind(settings) as listening, database_of(settings) as conninfo:
+    with bind(settings) as listening, database_of(settings, start=None) as conninfo:
         config = uvicorn.Config("stability.app:create_app", log_config=None, reload=True, reload_dirs=[package])
         started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
         StatReload(config, partial(_child, settings, conninfo), [listening]).run()

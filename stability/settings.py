@@ -1,5 +1,6 @@
 """Every setting, read once from the environment into one frozen object; README's table lists them (a test compares)."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -65,6 +66,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.rstrip("/") for origin in value)
+        if not all(re.fullmatch(r"https?://[^/?#*\s]+", origin) for origin in origins):
+            raise ValueError("must be origins such as https://app.example, separated by commas")
+        return origins
 
     @field_validator("root_path")
     @classmethod

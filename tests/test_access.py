@@ -121,3 +121,18 @@ async def test_without_a_token_everything_is_open() -> None:
     """On this machine only, there is nobody to keep out."""
     async with client_of(load()) as client:
         assert (await client.get("/metrics")).status_code == 200
+
+
+@pytest.mark.parametrize("neighbours", ['prefs={"a":1}; ', "a[b]=1; ", "foo; ", "name=\u00fc; "])
+async def test_other_cookies_do_not_hide_ours(client: httpx.AsyncClient, neighbours: str) -> None:
+    """All servers of a host share their cookies, however they write them."""
+    signed_in = await client.post("/login", data={"token": TOKEN})
+    cookie = (neighbours + signed_in.headers["set-cookie"].partition(";")[0]).encode()
+    client.cookies.clear()
+    assert (await client.get("/metrics", headers={b"Cookie": cookie})).status_code == 200
+
+
+async def test_an_origin_that_is_none_is_foreign(client: httpx.AsyncClient) -> None:
+    """Whatever a client says of itself, it is refused in a sentence."""
+    answer = await client.post("/login", data={"token": TOKEN}, headers={"Origin": "http://["})
+    assert answer.status_code == 403

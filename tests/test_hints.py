@@ -55,3 +55,8 @@ def test_a_long_broken_payload_is_cut_in_the_log() -> None:
     with capture_logs() as logs:
         parse("system_stability", "x" * 8000)
     assert len(logs[0]["payload"]) == 200
+
+
+def test_a_payload_too_deep_to_parse_is_a_hint() -> None:
+    """Any role may send it."""
+    assert parse("system_stability", "[" * 7999) == EVERYTHING

@@ -77,7 +77,7 @@ def test_uninstalling_keeps_rows_unless_told_otherwise(empty_database: Database)
     fetch(empty_database.dsn, "INSERT INTO import_job (slug, state) VALUES ('a', 'finished')")
     told: list[str] = []
     uninstall(empty_database.dsn, tell=told.append)
-    assert "public.import_job has rows and stays; --drop-data drops it as well" in told
+    assert "public.import_job has rows and stays; `stability migrate`, then --uninstall --drop-data, drops it" in told
     assert fetch(empty_database.dsn, "SELECT slug FROM import_job") == ["a"]
 
     migrate(empty_database.dsn)

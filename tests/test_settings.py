@@ -57,6 +57,8 @@ def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ("STABILITY_REREAD_SECONDS", "-1", "0"),
         ("STABILITY_LOG_FORMAT", "xml", "logfmt"),
         ("STABILITY_ROOT_PATH", "status", "must begin with /"),
+        ("STABILITY_ALLOWED_ORIGINS", "app.example", "https://app.example"),
+        ("STABILITY_ALLOWED_ORIGINS", "*", "https://app.example"),
         ("STABILITY_TOKEN_FILE", "/nowhere/token", "/nowhere/token"),
         ("STABILITY_HOST", "0.0.0.0", "STABILITY_TOKEN"),  # noqa: S104 -- the point
         ("STABILITY_HOST", "::", "STABILITY_TOKEN"),

@@ -306,3 +306,35 @@ def test_a_migration_that_finds_a_foreign_trigger_stops(app: Database) -> None:
     )
     with pytest.raises(DatabaseError, match="belongs to somebody else"):
         migrate(app.dsn)
+
+
+def test_a_column_that_goes_is_unknown_not_idle(app: Database) -> None:
+    """Also one that is called as we call what we answer."""
+    fetch(app.dsn, "CREATE TABLE app.jobs (id int, active boolean, known boolean)")
+    fetch(app.dsn, "INSERT INTO app.jobs VALUES (1, true, true)")
+    fetch(app.dsn, "SELECT stability.watch('jobs', 'app.jobs', 'active IS TRUE')")
+    fetch(app.dsn, "ALTER TABLE app.jobs RENAME active TO is_active")
+
+    assert fetch(app.server_dsn, "SELECT active FROM stability.read_activity() WHERE source = 'jobs'") == [None]
+    assert fetch(app.server_dsn, "SELECT is_system_stable()") == [None]
+
+
+def test_an_error_does_not_repeat_a_value(app: Database) -> None:
+    """The badge is public, and so is why it does not know."""
+    fetch(app.dsn, "CREATE TABLE app.cards (payload text)")
+    fetch(app.dsn, "CREATE VIEW app.numbers AS SELECT payload::int AS n FROM app.cards")
+    fetch(app.dsn, "SELECT stability.watch('cards', 'app.numbers', 'n > 100')")
+    fetch(app.dsn, "INSERT INTO app.cards VALUES ('4111-1111')")
+
+    assert fetch(app.server_dsn, "SELECT error FROM stability.read_activity() WHERE source = 'cards'") == [
+        "its predicate failed with SQLSTATE 22P02"
+    ]
+
+
+def test_watching_says_look(app: Database) -> None:
+    """A server has to learn of a new source, and of one that goes."""
+    with psycopg.connect(app.server_dsn, autocommit=True) as listener:
+        listener.execute("LISTEN system_stability")
+        fetch(app.dsn, WATCH)
+        fetch(app.dsn, "SELECT stability.unwatch('mails')")
+        assert len(list(listener.notifies(timeout=5, stop_after=2))) == 2

@@ -18,7 +18,8 @@ from stability.demo.worker import Assignment, execute
 from stability.errors import DatabaseError, StabilityError
 
 _SUMMARY: LiteralString = """
-    SELECT name, filled, distinct_values, lowest, highest, total
+    SELECT name, filled, distinct_values, CASE WHEN numbers = filled THEN smallest::text ELSE lowest END,
+           CASE WHEN numbers = filled THEN largest::text ELSE highest END, total
       FROM stability_demo.column_profile WHERE run = %s ORDER BY field LIMIT %s
 """
 
