@@ -2,7 +2,7 @@
 # GNU make 3.81 is enough, since macOS has no newer one.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types format bench programs lock clean
+.PHONY: help up test chaos lint types format bench programs lock clean
 
 # Where a Python of 3.11 or newer is looked for, in this order; `make up PYTHON=/path/to/python3` names one.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -22,6 +22,9 @@ up: .venv/runtime  ## Start Postgres, the server and the page at http://127.0.0.
 
 test: .venv/dev programs lint  ## Run every check: formatter, linters, types, and the Python, SQL, JavaScript and browser tests
 	$(BIN)/pytest -n $(WORKERS)
+
+chaos: .venv/dev  ## Run what takes long: every interleaving of more writers and servers
+	$(BIN)/pytest -m chaos -s
 
 lint: .venv/dev types  ## Check style and types only
 	$(BIN)/ruff format --check

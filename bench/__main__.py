@@ -2,7 +2,7 @@
 
 import socket
 
-from bench import crowd, ground, latency, start
+from bench import crowd, ground, latency, start, writers
 
 
 def _free_port() -> int:
@@ -11,5 +11,5 @@ def _free_port() -> int:
 
 
 print(ground.machine(), flush=True)
-for part in (start, latency, crowd):
+for part in (start, latency, crowd, writers):
     part.run(_free_port())

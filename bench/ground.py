@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import httpx
+import psycopg
 
-from stability.postgres import EmbeddedPostgres, dsn_of
+from stability.postgres import EmbeddedPostgres
 
 PATIENCE = 60.0  # seconds
 
@@ -50,6 +51,13 @@ def server(command: str, port: int, **environment: str) -> Iterator[tuple[str, f
             process.terminate()
 
 
+def await_armed(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Return once a server waits for hints, and a moment later, so that nothing of its coming to rest is measured."""
+    while connection.execute("SELECT stability.armed() = 0").fetchone() == (True,):
+        time.sleep(0.01)
+    time.sleep(0.2)
+
+
 def _ready(url: str) -> bool:
     try:
         return httpx.get(f"{url}/readyz", timeout=2).status_code == httpx.codes.OK
@@ -80,6 +88,3 @@ def row(name: str, seconds: Sequence[float]) -> str:
 def head(title: str) -> str:
     """The head of such a table."""
     return f"\n{title}\n{'':<44}{'median':>12}{'p99':>12}{'n':>8}"
-
-
-__all__ = ["database", "dsn_of", "folder", "head", "machine", "row", "server"]

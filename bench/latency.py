@@ -1,7 +1,8 @@
 """Commit to frame: from sending an autocommit statement until one client of the stream holds its frame.
 
-Beside it, on the same commits, a bare psycopg LISTEN loop: what any listener in Python must take, without a read of the
-truth, a state, or a stream.
+Beside it, on the same commits, a bare psycopg LISTEN loop behind a trigger that notifies: what any listener in Python
+must take, without a read of the truth, a state, or a stream. From stable to processing a hint leads the way; back again
+the server sees it at one of its own looks.
 """
 
 import random
@@ -16,8 +17,15 @@ import psycopg
 
 from bench import ground
 
-COMMITS = 400
-PAUSE = (0.06, 0.12)  # seconds between commits: each is news by itself
+CHANGES = 60  # there and back
+BEGIN = b"INSERT INTO public.import_job (slug, state) VALUES ('bench', 'importing_data')"
+END = b"DELETE FROM public.import_job"
+PAUSE = (0.2, 0.4)  # seconds that work goes on
+TRIGGER = """
+    CREATE FUNCTION bare() RETURNS trigger LANGUAGE plpgsql
+    AS $$BEGIN PERFORM pg_notify('bare', ''); RETURN NULL; END$$;
+    CREATE TRIGGER bare AFTER INSERT OR DELETE ON public.import_job FOR EACH STATEMENT EXECUTE FUNCTION bare();
+"""
 
 
 @dataclass
@@ -34,41 +42,39 @@ class Arrivals:
 
 
 def run(port: int) -> None:
-    """Print both rows and their ratio."""
+    """Print the rows."""
     with (
         ground.database() as dsn,
         ground.server("up", port, DATABASE_URL=dsn) as (url, _),
         psycopg.connect(dsn, autocommit=True) as writer,
     ):
+        writer.execute(TRIGGER)
         heard, framed = Arrivals(), Arrivals()
         for target, arguments in ((_listen, (dsn, heard)), (_follow, (url, framed))):
             threading.Thread(target=target, args=arguments, daemon=True).start()
         framed.came.wait()
-        time.sleep(1)
-        bare, ours = _measure(writer, heard, framed)
+        begun, ended = [], []
+        for _ in range(CHANGES):
+            ground.await_armed(writer)
+            begun.append(_change(writer, BEGIN, heard, framed))
+            time.sleep(random.uniform(*PAUSE))  # noqa: S311
+            ended.append(_change(writer, END, heard, framed))
     print(ground.head("commit → client"))
-    print(ground.row("bare psycopg LISTEN loop", bare))
-    print(ground.row("Stability: frame at one client", ours))
+    print(ground.row("bare psycopg LISTEN loop", [bare for bare, _ in begun + ended]))
+    print(ground.row("Stability: stable → processing at one client", [ours for _, ours in begun]))
+    print(ground.row("Stability: processing → stable at one client", [ours for _, ours in ended]))
 
 
-def _measure(writer: psycopg.Connection[object], heard: Arrivals, framed: Arrivals) -> tuple[list[float], list[float]]:
-    bare, ours = [], []
-    for n in range(COMMITS):
-        time.sleep(random.uniform(*PAUSE))  # noqa: S311
-        heard.came.clear()
-        framed.came.clear()
-        statement = (
-            "INSERT INTO public.import_job (slug, state) VALUES ('bench', 'importing_data')"
-            if n % 2 == 0
-            else "DELETE FROM public.import_job"
-        )
-        began = time.perf_counter()
-        writer.execute(statement.encode())
-        heard.came.wait()
-        framed.came.wait()
-        bare.append(heard.at - began)
-        ours.append(framed.at - began)
-    return bare, ours
+def _change(
+    writer: psycopg.Connection[tuple[object, ...]], statement: bytes, heard: Arrivals, framed: Arrivals
+) -> tuple[float, float]:
+    heard.came.clear()
+    framed.came.clear()
+    began = time.perf_counter()
+    writer.execute(statement)
+    heard.came.wait()
+    framed.came.wait()
+    return heard.at - began, framed.at - began
 
 
 def _listen(dsn: str, heard: Arrivals) -> None:
@@ -76,10 +82,9 @@ def _listen(dsn: str, heard: Arrivals) -> None:
         suppress(psycopg.OperationalError),
         psycopg.connect(dsn, autocommit=True) as connection,
     ):  # it ends with the server
-        connection.execute("LISTEN system_stability")
-        for notification in connection.notifies():
-            if "stable" not in notification.payload:
-                heard.note()
+        connection.execute("LISTEN bare")
+        for _ in connection.notifies():
+            heard.note()
 
 
 def _follow(url: str, framed: Arrivals) -> None:

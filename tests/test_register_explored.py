@@ -251,6 +251,7 @@ def explore(first: World, armings: int, mutant: str | None = None) -> tuple[int,
 
 
 QUICK = (Bounds(2, 1, 1, 1, 1), Bounds(1, 1, 2, 1, 1), Bounds(1, 2, 1, 1, 0))
+LONG = (Bounds(3, 1, 2, 1, 1), Bounds(1, 2, 2, 1, 1), Bounds(2, 2, 1, 1, 0))
 # Reached in many steps: one server relies on the second value, another is about to close the first.
 LATE = World(
     (Writer(),),
@@ -272,7 +273,7 @@ NEEDED = {
 }
 
 
-@pytest.mark.parametrize("bounds", QUICK)
+@pytest.mark.parametrize("bounds", [*QUICK, *(pytest.param(bounds, marks=pytest.mark.chaos) for bounds in LONG)])
 def test_no_wake_up_is_lost(bounds: Bounds) -> None:
     """As built: every reachable state."""
     states, lost = explore(bounds.world, bounds.armings)
