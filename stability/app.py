@@ -69,6 +69,10 @@ class Stability:
             if hint.concerns(monitor.topic) and (channel == hints.CHANGE_CHANNEL or channel in monitor.channels):
                 refresher.hint(hint.keys, hint.armed)
 
+    async def look(self) -> None:
+        """Have every monitor look again; return when all did."""
+        await asyncio.gather(*(refresher.look() for refresher in self.refreshers))
+
     async def _probe(self, payload: str) -> None:
         self.metrics.queue.set(await self.database.notify(hints.CANARY_CHANNEL, payload))
 
@@ -152,7 +156,7 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *stream.routes(parts.hub, [monitor.topic for monitor in monitors], parts.metrics),
+            *stream.routes(parts.hub, [monitor.topic for monitor in monitors], parts.metrics, parts.look),
             *(route for monitor in monitors for route in monitor.routes(parts.database)),
             *health.routes(parts.hub),
             *parts.metrics.routes(),

@@ -176,6 +176,9 @@ def watch(
 @app.command()
 def wait(
     timeout: Annotated[float | None, typer.Option(parser=_duration, metavar="TIME", help="10m, 90s, 1h30m.")] = None,
+    xid: Annotated[
+        int | None, typer.Option(min=3, help="Count only what knows of this transaction (pg_current_xact_id()).")
+    ] = None,
     url: Url = None,
     database: Direct = False,
 ) -> None:
@@ -183,7 +186,7 @@ def wait(
 
     Exit 0 when it is, 1 after the time-out, with what is still active. A state that nobody can prove is not stable.
     """
-    with told(), to_the_truth(_settings(quiet=True), url, database=database) as (follow, where):
+    with told(), to_the_truth(_settings(quiet=True), url, database=database, after=xid) as (follow, where):
         with stderr.status(f"Asking {where}") as status:
 
             def seen(sight: Sight) -> None:

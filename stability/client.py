@@ -17,6 +17,7 @@ from stability.errors import SettingError, StabilityError
 from stability.settings import Settings, is_loopback
 from stability.sight import Sight, Tell, UnreadableError, away
 
+ASKED: Final = 20  # seconds that a server may take to come to know of a transaction, before it is asked again
 SILENCE: Final = 45.0  # seconds without a byte, three heartbeats, until the stream counts as dead
 CONNECT: Final = 5.0  # seconds to reach the server
 ANSWER: Final = 5.0  # seconds for an answer that is not a stream
@@ -90,6 +91,19 @@ async def follow(server: Server, tell: Tell) -> None:
             pause = random.uniform(0, bound) if stream.pause is None else stream.pause  # noqa: S311 - full jitter
             await asyncio.sleep(pause)
             bound = min(bound * 2, BACKOFF[1])
+
+
+async def included(server: Server, xid: int) -> None:
+    """Return once the server has read its state in a snapshot that holds the transaction `xid`."""
+    question = {"after": xid, "wait": ASKED}
+    async with server.client() as client:
+        while True:
+            try:
+                answer = await client.get("api/system-status", params=question, timeout=ASKED + ANSWER)
+                if answer.status_code == httpx.codes.OK:
+                    return
+            except httpx.HTTPError:  # whoever follows afterwards tells what is wrong
+                await asyncio.sleep(random.uniform(0, BACKOFF[0]))  # noqa: S311 - full jitter
 
 
 async def answers(server: Server) -> bool:

@@ -7,12 +7,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
+import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stability import hints, revision
-from stability.database import Database, reason
+from stability.database import Database, connect, reason
 from stability.errors import DatabaseError
 from stability.frames import SYSTEM, encode, status
 from stability.hub import Hub
@@ -22,6 +24,9 @@ from stability.monitors.monitor import Look, Reading
 from stability.refresher import Refresher
 from stability.settings import Settings
 from stability.sight import Sight, Tell
+
+LOOK_AGAIN: Final = 0.1  # seconds
+_OVER: Final = "SELECT pg_catalog.pg_visible_in_snapshot(%s::text::xid8, pg_catalog.pg_current_snapshot())"
 
 
 async def follow(settings: Settings, conninfo: str, tell: Tell) -> None:
@@ -34,6 +39,18 @@ async def follow(settings: Settings, conninfo: str, tell: Tell) -> None:
                 group.create_task(parts.listener.run())
     finally:
         await parts.database.close()
+
+
+async def included(conninfo: str, xid: int) -> None:
+    """Return once the transaction `xid` is over; raises DatabaseError when that cannot be asked."""
+    try:
+        async with await connect(conninfo, "stability wait") as connection:
+            while True:
+                if await (await connection.execute(_OVER, (xid,))).fetchone() == (True,):
+                    return
+                await asyncio.sleep(LOOK_AGAIN)
+    except psycopg.Error as error:
+        raise DatabaseError(f"cannot ask for transaction {xid}: {reason(error)}") from error
 
 
 class _Parts:
@@ -75,7 +92,7 @@ class _Parts:
     def _heard(self, channel: str, payload: str) -> None:
         hint = hints.parse(channel, payload)
         if hint is not None:
-            self.refresher.hint(hint.keys)
+            self.refresher.hint(hint.keys, hint.armed)
 
     async def _probe(self, payload: str) -> None:
         await self.database.notify(hints.CANARY_CHANNEL, payload)

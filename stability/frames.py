@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Final
 
 from stability.hub import Change, Frames, Row
+from stability.snapshot import Snapshot
 
 SYSTEM: Final = ("stability", "system")  # topic and key of the row that the badge shows
 LISTENER: Final = ("connection", "listener")
@@ -29,8 +30,9 @@ def encode(epoch: str, change: Change) -> Frames:
     return Frames(b"", event(_change(change), "change", version))
 
 
-def status(change: Change, as_of: datetime | None = None) -> dict[str, object]:
-    """The system's row as the `status` event and `GET /api/system-status` tell it."""
+def status(change: Change, as_of: datetime | None = None, snapshot: Snapshot | None = None) -> dict[str, object]:
+    """The system's row as the `status` event and `GET /api/system-status` tell it; of a later look if that is given."""
+    xmin = snapshot.xmin if snapshot else change.xmin
     row = change.row or Row("unknown", {"stable": None, "listener": "lost", "sources": {}})
     return {
         "state": row.state,
@@ -38,6 +40,7 @@ def status(change: Change, as_of: datetime | None = None) -> dict[str, object]:
         "as_of": timestamp(as_of or change.observed_at),
         "version": change.version,
         "since": timestamp(change.since),
+        **({} if xmin is None else {"xmin": xmin}),
         **{name: value for name, value in row.fields.items() if name != "stable"},
     }
 

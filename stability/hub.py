@@ -16,6 +16,8 @@ from math import inf
 from types import MappingProxyType
 from typing import Final
 
+from stability.snapshot import Snapshot
+
 TURN: Final = 64 * 1024  # bytes after which one walk stops, so that a large snapshot leaves room for other clients
 RESET: Final = b"event: reset\ndata: {}\n\n"
 TOMBSTONES: Final = 1000  # gone keys remembered; a client that is further behind starts again
@@ -40,6 +42,7 @@ class Change:
     state_version: int  # the version at which `row.state` became what it is
     since: datetime  # and when that was observed
     observed_at: datetime
+    xmin: int | None = None  # of the snapshot that it was read in
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Hub:
         self.floor = 0  # version of the newest tombstone that was forgotten
         self.closed = False
         self.observed: dict[str, datetime] = {}
+        self.snapshots: dict[str, Snapshot | None] = {}  # the last one, by topic
         self._encode = encode
         self._topics: dict[str, dict[str, _Step]] = {}
         self._log: list[_Step] = []
@@ -92,6 +96,7 @@ class Hub:
         complete: bool = False,
         coalesce: float = 0.0,
         renew: Mapping[str, float] = MappingProxyType({}),
+        snapshot: Snapshot | None = None,
     ) -> set[str]:
         """Take what was just read of `topic` and wake the subscribers if anything differs.
 
@@ -100,7 +105,7 @@ class Hub:
         that did not move is told again only if `renew` has its key and so many seconds passed.
         """
         steps = self._topics.setdefault(topic, {})
-        self.observed[topic] = observed_at
+        self.observed[topic], self.snapshots[topic] = observed_at, snapshot
         buried = dict.fromkeys(steps.keys() - rows.keys()) if complete else {}
         before, now, held = self.version, time.monotonic(), set()
         for key, row in {**buried, **rows}.items():
@@ -120,9 +125,11 @@ class Hub:
 
     def _next(self, topic: str, key: str, row: Row | None, observed_at: datetime) -> Change:
         version, last = self.version + 1, self.latest(topic, key)
+        snapshot = self.snapshots[topic]
+        xmin = snapshot.xmin if snapshot else None
         same_state = bool(last and last.row and row and last.row.state == row.state)
         state_version, since = (last.state_version, last.since) if last and same_state else (version, observed_at)
-        return Change(topic, key, version, row, state_version, since, observed_at)
+        return Change(topic, key, version, row, state_version, since, observed_at, xmin)
 
     def _append(self, change: Change, now: float) -> None:
         self.version = change.version

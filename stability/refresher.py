@@ -60,12 +60,19 @@ class Refresher:
         self._full_due = inf
         self._failing = False
         self._register = Register()
+        self._published = asyncio.Event()
         self._costs: deque[float] = deque((0.0,) * SAMPLES, maxlen=SAMPLES)  # seconds
 
     def hint(self, keys: frozenset[str] | None, armed: int = 0) -> None:
         """Something of this topic may have changed: `keys`, or anything if None. `armed`: see Hint."""
         self._register.heard(armed)
         self._want(keys)
+
+    async def look(self) -> None:
+        """Look again, and return when something was read; that may have begun before the call."""
+        published = self._published
+        self._want(None)
+        await published.wait()
 
     def _want(self, keys: frozenset[str] | None) -> None:
         self._wanted = None if keys is None or self._wanted is None else self._wanted | keys
@@ -151,8 +158,11 @@ class Refresher:
             reading.as_of,
             complete=look.keys is None,
             coalesce=COALESCE,
+            snapshot=reading.seen.snapshot if reading.seen else None,
             renew={key: RENEW for key, row in reading.rows.items() if self._monitor.works(row)},
         )
+        self._published.set()
+        self._published = asyncio.Event()
         now = monotonic()
         if held:
             self._held |= held

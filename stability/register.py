@@ -13,6 +13,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stability.snapshot import Snapshot
+
 LEASE: Final = 60.0  # seconds that triggers go on sending hints after the last server ended
 PROLONG: Final = 20.0  # seconds between two times that we arm it
 POLL: Final = 0.1  # seconds between two looks while hints are off
@@ -29,7 +31,7 @@ class Seen:
     """What one snapshot showed of the writers: `armed` is the register while hints are sent (else 0)."""
 
     armed: int
-    xmin: int  # every transaction below it is over
+    snapshot: Snapshot
     idle: bool | None  # whether nothing is active; None if that is not known
 
 
@@ -79,7 +81,7 @@ class Register:
             return 0.0
         if self._fence is None:  # hints must not be sent
             return SLOW_POLL
-        if not self.waiting and seen.xmin <= self._fence:
+        if not self.waiting and seen.snapshot.xmin <= self._fence:
             return POLL if now - self._fenced_at < OLD_FENCE else SLOW_POLL
         self.waiting = True
         return max(self._arm_at - now, 0.0)

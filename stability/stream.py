@@ -6,7 +6,7 @@ stream, since a browser's EventSource never comes back after an error.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from sse_starlette import EventSourceResponse
@@ -30,8 +30,10 @@ HEADERS: Final = {
 _CONTROL: Final = frozenset({LISTENER[0], HEARTBEAT[0]})
 
 
-def routes(hub: Hub, topics: Sequence[str], metrics: Metrics) -> Sequence[BaseRoute]:
-    """The two streams and the same state for clients that cannot stream."""
+def routes(
+    hub: Hub, topics: Sequence[str], metrics: Metrics, look: Callable[[], Awaitable[None]]
+) -> Sequence[BaseRoute]:
+    """The two streams and the same state for clients that cannot stream; `look` reads the system's row again."""
 
     async def system_live(_request: Request) -> Response:
         return _respond(_system(hub), metrics)
@@ -45,12 +47,13 @@ def routes(hub: Hub, topics: Sequence[str], metrics: Metrics) -> Sequence[BaseRo
         known = {
             tag.strip().removeprefix("W/").strip('"') for tag in request.headers.get("if-none-match", "").split(",")
         }
+        await _holding(hub, _number(request.query_params, "after"), wait or LONGEST_WAIT, look)
         change = await _newer(hub, since, wait)
         tag = etag(change)
         headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
         if tag in known or since in (tag, str(change.version)):
             return Response(status_code=304, headers=headers)
-        body = compact(status(change, hub.observed.get(SYSTEM[0])))
+        body = compact(status(change, hub.observed.get(SYSTEM[0]), hub.snapshots.get(SYSTEM[0])))
         return Response(body, media_type="application/json", headers=headers)
 
     return [
@@ -97,6 +100,19 @@ async def _following(hub: Hub, reader: Reader) -> AsyncIterator[bytes]:
     yield bye()
 
 
+async def _holding(hub: Hub, xid: int | None, wait: float, look: Callable[[], Awaitable[None]]) -> None:
+    """Return once the state was read in a snapshot that holds this transaction, looking again as often as looks go."""
+    try:
+        async with asyncio.timeout(wait):
+            while xid is not None:
+                snapshot = hub.snapshots.get(SYSTEM[0])
+                if snapshot and snapshot.holds(xid):
+                    return
+                await look()
+    except TimeoutError:
+        raise RequestError(f"after: transaction {xid} was not over within {wait:g} s.", 504) from None
+
+
 async def _newer(hub: Hub, since: str | None, wait: float) -> Change:
     """The system's row: at once if it is not `since` (a version or an ETag), else once it changed or `wait` is over."""
     awake = asyncio.Event()
@@ -126,6 +142,15 @@ def _topics(query: Mapping[str, str], known: Sequence[str]) -> frozenset[str]:
     if unknown := sorted(wanted - set(known)):
         raise RequestError(f"topics: {unknown[0]!r} is not a topic here; there are {', '.join(known)}.")
     return wanted
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    given = query.get(name)
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdigit() or len(given) > LONGEST_NUMBER:
+        raise RequestError(f"{name}: {given[:LONGEST_NUMBER]!r} is not the number of a transaction.")
+    return int(given)
 
 
 def _seconds(query: Mapping[str, str]) -> float:

@@ -12,10 +12,11 @@ from stability.hints import PROGRESS_CHANNEL, STABILITY_CHANNEL
 from stability.hub import Row
 from stability.monitors.monitor import Look, Monitor, Reading
 from stability.register import Seen
+from stability.snapshot import Snapshot
 
 # One statement is one snapshot; the clock is the database's.
 _READ: Final = text("""
-    SELECT clock_timestamp() AS as_of, pg_snapshot_xmin(pg_current_snapshot()) AS xmin, stability.armed() AS armed, a.*
+    SELECT clock_timestamp() AS as_of, pg_current_snapshot()::text AS snapshot, stability.armed() AS armed, a.*
       FROM (SELECT) AS one LEFT JOIN stability.read_activity() AS a ON true
 """)
 
@@ -25,7 +26,7 @@ async def _read(connection: AsyncConnection, look: Look) -> Reading:
     sources = {str(row["source"]): _source(row) for row in found if row["source"] is not None}
     due = [float(row["next_due"]) for row in found if row["next_due"] is not None]
     system = _system(look.listener, sources)
-    seen = Seen(found[0]["armed"], int(found[0]["xmin"]), _IDLE[system.state])
+    seen = Seen(found[0]["armed"], Snapshot.parse(found[0]["snapshot"]), _IDLE[system.state])
     return Reading({SYSTEM[1]: system}, found[0]["as_of"], min(due, default=None), seen)
 
 
