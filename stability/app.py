@@ -42,6 +42,7 @@ class Stability:
             probe=self._probe,
             live=self._live,
             lost=self._lost,
+            deaf=self._deaf,
             canary_seconds=settings.canary_seconds,
             proved=self.metrics.canary.observe,
         )
@@ -86,6 +87,11 @@ class Stability:
         self.metrics.losses.inc()
         for refresher in self.refreshers:
             refresher.lost()
+
+    def _deaf(self, _reason: str) -> None:
+        self._condition("polling")
+        for refresher in self.refreshers:
+            refresher.poll()
 
     def _condition(self, listener: str) -> None:
         now = datetime.now(UTC)

@@ -76,6 +76,7 @@ class _Parts:
             probe=self._probe,
             live=self.refresher.live,
             lost=self._lost,
+            deaf=self._lost,
             canary_seconds=settings.canary_seconds,
         )
 

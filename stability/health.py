@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stability.frames import LISTENER, SYSTEM
-from stability.hub import Hub
+from stability.hub import Hub, Row
 
 _HEADERS: Final = {"Cache-Control": "no-store"}
 
@@ -34,6 +34,11 @@ def _checks(hub: Hub) -> dict[str, bool]:
     listener, system = hub.latest(*LISTENER), hub.latest(*SYSTEM)
     return {
         "serving": not hub.closed,
-        "listening": bool(listener and listener.row and listener.row.state == "live"),
-        "state_known": bool(system and system.row and system.row.state != "unknown"),
+        "listening": bool(listener and listener.row and listener.row.state in ("live", "polling")),
+        "state_known": bool(system and system.row and (system.row.state != "unknown" or _asleep(system.row, hub))),
     }
+
+
+def _asleep(system: Row, hub: Hub) -> bool:
+    """Where it has to poll, a server that nobody watches knows nothing, and soon will when somebody does."""
+    return system.fields["listener"] == "polling" and not hub.watched

@@ -18,6 +18,7 @@ from typing import Final
 
 from stability.snapshot import Snapshot
 
+ABSENCE: Final = 30.0  # seconds that a client may stay away until the next question and still counts as watching
 TURN: Final = 64 * 1024  # bytes after which one walk stops, so that a large snapshot leaves room for other clients
 RESET: Final = b"event: reset\ndata: {}\n\n"
 TOMBSTONES: Final = 1000  # gone keys remembered; a client that is further behind starts again
@@ -76,6 +77,12 @@ class Hub:
         self._log: list[_Step] = []
         self._gone: list[_Step] = []
         self._wakes: set[Callable[[], None]] = set()
+        self._clients, self._left_at = 0, -inf
+
+    @property
+    def watched(self) -> bool:
+        """Whether a client is there, or was until `ABSENCE` ago."""
+        return self._clients > 0 or time.monotonic() < self._left_at + ABSENCE
 
     @property
     def subscribers(self) -> int:
@@ -160,13 +167,17 @@ class Hub:
                 yield step.change, step.frames
 
     @contextmanager
-    def subscribe(self, wake: Callable[[], None]) -> Iterator[None]:
+    def subscribe(self, wake: Callable[[], None], *, client: bool = False) -> Iterator[None]:
         """Call `wake` after every change, and at the close, until the block ends; it must not block or raise."""
         self._wakes.add(wake)
+        self._clients += client
         try:
             yield
         finally:
             self._wakes.discard(wake)
+            self._clients -= client
+            if client:
+                self._left_at = time.monotonic()
 
     def close(self) -> None:
         """No change will come any more: subscribers say goodbye."""

@@ -21,6 +21,7 @@ from stability.errors import DatabaseError
 from stability.hints import CANARY_CHANNEL
 
 CANARY_DEADLINE: Final = 5.0  # seconds until an unanswered canary means that the listener is deaf
+DEAF: Final = 2  # new connections in turn that hear nothing: a pooler swallows LISTEN, trying again will not help
 BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest; the wait is drawn between 0 and the current bound
 
 _log = structlog.get_logger(__name__)
@@ -30,12 +31,16 @@ class LostError(Exception):
     """The connection no longer proves that notifications arrive."""
 
 
+class DeafError(LostError):
+    """A notification was sent and did not arrive."""
+
+
 class Listener:
     """Listens on `channels` for as long as it runs; hears, proves, and says when it cannot.
 
     `heard(channel, payload)` gets every notification but the canary. `probe(payload)` must send the canary over another
     connection. `live()` is called once LISTEN is proven: now read. `lost(reason)` is called when nothing is proven any
-    more, and again for every try that fails.
+    more, and again for every try that fails; `deaf(reason)` instead where listening cannot work at all.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
@@ -47,30 +52,37 @@ class Listener:
         probe: Callable[[str], Awaitable[None]],
         live: Callable[[], None],
         lost: Callable[[str], None],
+        deaf: Callable[[str], None],
         canary_seconds: float,
         proved: Callable[[float], None] = lambda _delay: None,
     ) -> None:
         self._conninfo = conninfo
         self._channels = (*channels, CANARY_CHANNEL)
         self._heard, self._probe, self._live, self._lost, self._proved = heard, probe, live, lost, proved
+        self._deaf = deaf
         self._canary_seconds = canary_seconds or None
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._broken: asyncio.Future[None]
         self._canary = ""
         self._echo: asyncio.Future[None]
-        self._lost_told = False
+        self._told = ""  # the condition that was logged last
 
     async def run(self) -> None:
         """Listen for ever; returns only by cancellation."""
-        bound = BACKOFF[0]
+        bound, unheard = BACKOFF[0], 0
         while True:
+            proven = False
             try:
                 async with self._listening():
                     await self._prove()
-                    bound = BACKOFF[0]
+                    bound, unheard, proven = BACKOFF[0], 0, True
                     self._tell_live()
                     await self._keep_proving()
+            except (DeafError, psycopg.errors.FeatureNotSupported) as error:
+                unheard += not proven
+                (self._tell_deaf if unheard >= DEAF else self._tell_lost)(reason(error))
             except (psycopg.Error, DatabaseError, OSError, TimeoutError, LostError) as error:
+                unheard = 0
                 self._tell_lost(reason(error))
             await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 - full jitter
             bound = min(bound * 2, BACKOFF[1])
@@ -126,7 +138,8 @@ class Listener:
         probe.add_done_callback(partial(_pass_on, self._broken))
         try:
             if not await self._wait(self._echo, CANARY_DEADLINE):
-                raise LostError(f"a notification did not arrive within {CANARY_DEADLINE:g} s")
+                kind = DeafError if probe.done() else LostError
+                raise kind(f"a notification did not arrive within {CANARY_DEADLINE:g} s")
         finally:
             probe.cancel()  # without waiting for it: on a line that is dead that takes seconds
         self._proved(time.monotonic() - sent)
@@ -139,15 +152,23 @@ class Listener:
         return fact in done
 
     def _tell_live(self) -> None:
+        self._told = "live"
         _log.info("listening", channels=len(self._channels))
-        self._lost_told = False
         self._live()
 
     def _tell_lost(self, why: str) -> None:
-        if not self._lost_told:  # one line per change of condition, not per try
+        if self._told != "lost":  # one line per change of condition, not per try
+            self._told = "lost"
             _log.warning("listener lost, the state is unknown until it is back", reason=why)
-            self._lost_told = True
         self._lost(why)
+
+    def _tell_deaf(self, why: str) -> None:
+        if self._told != "deaf":
+            self._told = "deaf"
+            _log.warning(
+                "listening does not work here, polling while somebody watches: see `stability doctor`", reason=why
+            )
+        self._deaf(why)
 
 
 def _pass_on(broken: asyncio.Future[None], probe: asyncio.Future[None]) -> None:

@@ -25,6 +25,7 @@ from stability.register import Register
 
 READ_SHARE: Final = 0.05  # of the time may go into reading, when hints come without end
 SAMPLES: Final = 3
+POLLED: Final = 1.0  # seconds between reads where listening does not work
 COALESCE: Final = 0.25  # seconds between two frames of a row that only progresses
 RENEW: Final = 1.0  # seconds between two frames that only say that work goes on
 PROOF_DEADLINE: Final = 5.0  # seconds that a look may stay unanswered before the state is unknown
@@ -94,12 +95,24 @@ class Refresher:
         self._register = Register()
         self._unproven()
 
+    def poll(self) -> None:
+        """Hints will not arrive: read as long as somebody watches, and know nothing while nobody does."""
+        if self._listener == "polling":
+            return
+        self._listener = "polling"
+        self._era += 1
+        self._want(None)
+
     async def run(self) -> None:
         """Read when asked, for ever; returns only by cancellation."""
         while True:
             await self._until_wanted()
             if self._listener == "lost":
                 continue  # its return asks for everything
+            if self._listener == "polling" and not self._hub.watched:
+                self._unproven()
+                self._wanted, self._asked, self._full_due = frozenset(), inf, monotonic() + POLLED
+                continue
             started = monotonic()
             answered = await self._read()
             spent = monotonic() - started
@@ -135,7 +148,8 @@ class Refresher:
             async with asyncio.timeout(PROOF_DEADLINE), self._database.reading() as connection:
                 if not self._admitted:
                     await self._admit(connection)
-                await self._register.prepare(connection, monotonic())
+                if self._listener == "live":
+                    await self._register.prepare(connection, monotonic())
                 reading = await self._monitor.read(connection, look)
                 verdict.cancel()
                 if era == self._era:
@@ -168,7 +182,9 @@ class Refresher:
             self._held |= held
             self._held_due = min(self._held_due, now + COALESCE)
         if look.keys is None:
-            pause = self._register.judge(reading.seen, now) if reading.seen else inf
+            pause = POLLED if self._listener == "polling" else inf
+            if reading.seen and self._listener == "live":
+                pause = self._register.judge(reading.seen, now)
             self._full_due = now + min(self._reread, pause, inf if reading.next_due is None else reading.next_due)
 
     def _fail(self, error: Exception, asked: float) -> None:

@@ -89,7 +89,7 @@ async def _everything(hub: Hub, topics: frozenset[str], cursor: int) -> AsyncIte
 
 async def _following(hub: Hub, reader: Reader) -> AsyncIterator[bytes]:
     awake = asyncio.Event()
-    with hub.subscribe(awake.set):
+    with hub.subscribe(awake.set, client=True):
         while not hub.closed:
             # Clear, then look: a change between the look and the wait wakes us again.
             awake.clear()
@@ -117,7 +117,7 @@ async def _newer(hub: Hub, since: str | None, wait: float) -> Change:
     """The system's row: at once if it is not `since` (a version or an ETag), else once it changed or `wait` is over."""
     awake = asyncio.Event()
     deadline = asyncio.get_running_loop().time() + wait
-    with hub.subscribe(awake.set):
+    with hub.subscribe(awake.set, client=True):
         while True:
             awake.clear()
             change = _current(hub)
