@@ -22,7 +22,7 @@ from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
 BACKLOG: Final = 4096  # connections that may wait to be accepted; the kernel's somaxconn caps it
-ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send its first request
+ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
 LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
 READ_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
 NOT_SENT: Final = (
@@ -61,6 +61,8 @@ class Protocol(HttpToolsProtocol):
         """It has its answer, and may ask again."""
         self._asked = 0
         super().on_response_complete()
+        if self.cycle and self.cycle.response_complete:  # else the next one has been asked for already
+            self._within(ASK_DEADLINE)
 
     def pause_writing(self) -> None:
         """The buffers are full: from now on the client has to read."""

@@ -140,9 +140,13 @@ def _server_side(port: int, client: socket.socket) -> int | None:
     return None
 
 
+REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST])
 @pytest.mark.parametrize("bytes_sent", [b"", b"GET /livez HTTP/1.1\r\n"])
 def test_a_client_that_does_not_ask_is_dropped(
-    database: Database, monkeypatch: pytest.MonkeyPatch, bytes_sent: bytes
+    database: Database, monkeypatch: pytest.MonkeyPatch, before: bytes, bytes_sent: bytes
 ) -> None:
     """A connection that holds a descriptor and asks for nothing ends."""
     monkeypatch.setattr(server, "ASK_DEADLINE", 0.2)
@@ -150,6 +154,8 @@ def test_a_client_that_does_not_ask_is_dropped(
         hosting(create_app(load(), conninfo=database.server_dsn), server.Protocol) as url,
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE) as client,
     ):
+        client.sendall(before)
+        assert not before or client.recv(65536).startswith(b"HTTP/1.1 200")
         client.sendall(bytes_sent)
         assert _ended(client)
 
