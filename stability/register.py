@@ -51,10 +51,6 @@ class Register:
         """A hint came that carried this value of the register, or 0."""
         self._carried = value or self._carried
 
-    def fence_age(self, now: float) -> float:
-        """Seconds that some long transaction has kept us from waiting for hints; 0 when none does."""
-        return 0.0 if self.waiting or self._fence is None else now - self._fenced_at
-
     async def prepare(self, connection: AsyncConnection, now: float) -> None:
         """Before a look and on its connection: arm the register if it is time to."""
         if now < self._arm_at:
