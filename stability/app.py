@@ -44,7 +44,7 @@ class Stability:
             lost=self._lost,
             deaf=self._deaf,
             canary_seconds=settings.canary_seconds,
-            proved=self.metrics.canary.observe,
+            proved=self.metrics.proved,
         )
         self.announcer = Announcer(self.hub, direct)
         self._condition("lost")
@@ -52,14 +52,17 @@ class Stability:
             refresher.lost()  # the first frame of the first client says unknown, not nothing
 
     def _refresher(self, monitor: Monitor) -> Refresher:
-        return Refresher(
+        refresher = Refresher(
             monitor,
             self.database,
             self.hub,
             admit=revision.check,
             reread_seconds=self.settings.reread_seconds,
             timed=self.metrics.read,
+            told=self.metrics.told,
         )
+        self.metrics.follow(monitor.topic, lambda: refresher.waiting, lambda: refresher.fence_age)
+        return refresher
 
     def _heard(self, channel: str, payload: str) -> None:
         self.metrics.hints.labels(channel).inc()
@@ -85,6 +88,7 @@ class Stability:
     def _lost(self, _reason: str) -> None:
         self._condition("lost")
         self.metrics.losses.inc()
+        self.database.renew()
         for refresher in self.refreshers:
             refresher.lost()
 

@@ -1,14 +1,16 @@
 """Reading the database: a small pool of connections with the server's least rights, each read under a deadline."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from stability.errors import DatabaseError
 
@@ -33,9 +35,13 @@ _STEP_DOWN: Final = f"""
 """  # noqa: S608 - a constant
 
 
-_NOTIFY: Final = text(
-    "SELECT pg_catalog.pg_notification_queue_usage() FROM (SELECT pg_catalog.pg_notify(:channel, :payload)) n"
-)
+# A standby refuses pg_notify(), in words that name no remedy.
+_NOTIFY: Final = text("""
+    SELECT recovering AS standby, system_identifier AS system, pg_catalog.pg_notification_queue_usage() AS queue
+      FROM (SELECT pg_catalog.pg_is_in_recovery() AS recovering) AS r,
+           LATERAL (SELECT CASE WHEN NOT recovering THEN pg_catalog.pg_notify(:channel, :payload) END) AS n,
+           pg_catalog.pg_control_system()
+""")
 
 
 async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnection[Any]:
@@ -45,6 +51,8 @@ async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnecti
     """
     given = conninfo_to_dict(conninfo)
     defaults = {**_NETWORK, "application_name": application_name}
+    if "," in str(given.get("host") or os.environ.get("PGHOST", "")):
+        defaults["target_session_attrs"] = "primary"  # of several hosts the first that answers may be a standby
     missing = {name: value for name, value in defaults.items() if name not in given}
     return await psycopg.AsyncConnection.connect(
         make_conninfo(conninfo, **missing), autocommit=True, prepare_threshold=None
@@ -68,6 +76,20 @@ class Database:
             pool_timeout=2,
             pool_pre_ping=True,
         )
+        self._generation, self._system = 0, 0
+        event.listen(self.engine.sync_engine, "connect", self._connected)
+        event.listen(self.engine.sync_engine, "checkout", self._checked_out)
+
+    def renew(self) -> None:
+        """Use no connection again that exists by now: it may lead to where the database was."""
+        self._generation += 1
+
+    def _connected(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["generation"] = self._generation
+
+    def _checked_out(self, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info["generation"] != self._generation:
+            raise DisconnectionError  # the pool replaces it
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         connection = await connect(self.conninfo, "stability")
@@ -90,13 +112,19 @@ class Database:
     async def notify(self, channel: str, payload: str) -> float:
         """Send a notification, and return how much of Postgres's notification queue is in use, from 0 to 1.
 
-        Raises DatabaseError when it cannot be sent.
+        Raises DatabaseError when it cannot be sent, when a standby answers, and once when another cluster does.
         """
         try:
             async with self.reading() as connection:
-                return float((await connection.execute(_NOTIFY, {"channel": channel, "payload": payload})).scalar_one())
+                sent = (await connection.execute(_NOTIFY, {"channel": channel, "payload": payload})).mappings().one()
         except SQLAlchemyError as error:
             raise DatabaseError(reason(error)) from error
+        if sent["standby"]:
+            raise DatabaseError("this is a standby, which shows the past: name the primary, or its hosts, all of them")
+        before, self._system = self._system, sent["system"]
+        if before not in (0, self._system):
+            raise DatabaseError(f"another database cluster answers: its system identifier is {self._system}")
+        return float(sent["queue"])
 
     async def close(self) -> None:
         """Close every connection."""

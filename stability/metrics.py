@@ -1,6 +1,6 @@
 """What an operator scrapes: base units, `_total` on counters only, one registry per application."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
@@ -32,6 +32,24 @@ class Metrics:
         self.canary = Histogram(
             "stability_canary_delay_seconds", "NOTIFY to listener", buckets=_DELAYS, registry=registry
         )
+        self._canary_delay = 0.0
+        self.delay = Histogram(
+            "stability_commit_to_frame_seconds",
+            "From the commit that changed a state to the frame that tells it, at most: since its hint was sent, or "
+            "since the read before, where no hint was needed",
+            ["topic"],
+            buckets=(*_DELAYS, 10, 30),
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "stability_hints_awaited", "1 while hints are waited for, 0 while polling", ["topic"], registry=registry
+        )
+        self.fence_age = Gauge(
+            "stability_fence_age_seconds",
+            "How long transactions that began before hints were switched on have kept the server polling",
+            ["topic"],
+            registry=registry,
+        )
         self.queue = Gauge(
             "stability_notification_queue_ratio",
             "Used part of Postgres's notification queue; at 1 every NOTIFY fails",
@@ -43,6 +61,20 @@ class Metrics:
         self.failures = Counter("stability_read_failures", "Reads that failed", ["topic"], registry=registry)
         self.clients = Gauge("stability_clients", "Streams that are open", registry=registry)
         self.frames = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
+
+    def proved(self, seconds: float) -> None:
+        """Note how long a canary took."""
+        self._canary_delay = seconds
+        self.canary.observe(seconds)
+
+    def told(self, topic: str, seconds: float, hinted: bool) -> None:
+        """Note a change of state in `topic` that is told `seconds` after its hint came, or after the read before."""
+        self.delay.labels(topic).observe(seconds + self._canary_delay * hinted)
+
+    def follow(self, topic: str, waiting: Callable[[], bool], fence_age: Callable[[], float]) -> None:
+        """Ask for these whenever somebody scrapes."""
+        self.waiting.labels(topic).set_function(waiting)
+        self.fence_age.labels(topic).set_function(fence_age)
 
     def read(self, topic: str, seconds: float, answered: bool) -> None:
         """Note a read of `topic`."""

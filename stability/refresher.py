@@ -46,17 +46,20 @@ class Refresher:
         admit: Callable[[AsyncConnection], Awaitable[None]],
         reread_seconds: float,
         timed: Callable[[str, float, bool], None] = lambda _topic, _seconds, _answered: None,
+        told: Callable[[str, float, bool], None] = lambda _topic, _seconds, _hinted: None,
     ) -> None:
         self._monitor, self._database, self._hub = monitor, database, hub
         self._admit, self._admitted = admit, False
         self._reread = reread_seconds or inf
-        self._timed = timed
+        self._timed, self._told = timed, told
         self._listener = "lost"
         self._era = 0  # grows with every loss and return: a read from before proves nothing after
         self._wake = asyncio.Event()
         self._wanted: frozenset[str] | None = frozenset()  # keys to read; None = all
         self._held: frozenset[str] = frozenset()  # keys whose progress waits for the end of its window
-        self._asked = inf  # since when a look is unanswered; this and the next two in monotonic seconds
+        self._asked = inf  # since when a look is unanswered; this and the next four in monotonic seconds
+        self._hinted = inf  # when the first hint came that no read has begun after
+        self._looked = inf  # when the newest answered read began: what changed since was committed since
         self._held_due = inf
         self._full_due = inf
         self._failing = False
@@ -67,7 +70,18 @@ class Refresher:
     def hint(self, keys: frozenset[str] | None, armed: int = 0) -> None:
         """Something of this topic may have changed: `keys`, or anything if None. `armed`: see Hint."""
         self._register.heard(armed)
+        self._hinted = min(self._hinted, monotonic())
         self._want(keys)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for hints; else it polls."""
+        return self._listener == "live" and self._register.waiting
+
+    @property
+    def fence_age(self) -> float:
+        """Seconds that older transactions have kept it from waiting for hints."""
+        return self._register.fence_age(monotonic())
 
     async def look(self) -> None:
         """Look again, and return when something was read; that may have begun before the call."""
@@ -91,7 +105,7 @@ class Refresher:
         self._listener = "lost"
         self._era += 1
         self._admitted = False
-        self._full_due = self._held_due = inf
+        self._full_due = self._held_due = self._looked = inf
         self._register = Register()
         self._unproven()
 
@@ -139,7 +153,8 @@ class Refresher:
     async def _read(self) -> bool:
         """Read what is wanted and publish it; whether the database answered."""
         look, self._wanted = Look(self._wanted, self._listener), frozenset()
-        asked, self._asked = min(self._asked, monotonic()), inf
+        began, hinted, self._hinted = monotonic(), self._hinted, inf
+        asked, self._asked = min(self._asked, began), inf
         era, loop = self._era, asyncio.get_running_loop()
         # The verdict is due at the deadline of what was asked first; a read has its whole time however late it begins,
         # or one that needs longer than what is left would never end.
@@ -153,7 +168,10 @@ class Refresher:
                 reading = await self._monitor.read(connection, look)
                 verdict.cancel()
                 if era == self._era:
+                    version = self._hub.version
                     self._publish(look, reading)
+                    self._note_delay(reading, version, hinted)
+                    self._looked = began
                 await self._register.release(connection)
         except (SQLAlchemyError, DatabaseError, OSError, TimeoutError) as error:
             self._fail(error, asked)
@@ -186,6 +204,13 @@ class Refresher:
             if reading.seen and self._listener == "live":
                 pause = self._register.judge(reading.seen, now)
             self._full_due = now + min(self._reread, pause, inf if reading.next_due is None else reading.next_due)
+
+    def _note_delay(self, reading: Reading, version: int, hinted: float) -> None:
+        """Tell how old a change of state can be that was just published, `version` being the newest before."""
+        changes = (self._hub.latest(self._monitor.topic, key) for key in reading.rows)
+        since = hinted if hinted < inf else self._looked
+        if since < inf and any(change and change.state_version > version for change in changes):
+            self._told(self._monitor.topic, monotonic() - since, hinted < inf)
 
     def _fail(self, error: Exception, asked: float) -> None:
         self._asked = asked

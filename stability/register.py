@@ -47,6 +47,10 @@ class Register:
         self._idle_since: float | None = -inf
         self._carried = 0  # the value that came with a hint
 
+    def fence_age(self, now: float) -> float:
+        """Seconds that we have been waiting for transactions older than our arming to end; 0 while none keeps us."""
+        return 0.0 if self.waiting or self._fence is None else now - self._fenced_at
+
     def heard(self, value: int) -> None:
         """A hint came that carried this value of the register, or 0."""
         self._carried = value or self._carried
