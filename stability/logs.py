@@ -42,6 +42,7 @@ def configure(form: Literal["logfmt", "json"], level: str) -> None:
     root.setLevel(level.upper())
     logging.getLogger("sse_starlette").setLevel(logging.WARNING)  # logs every chunk otherwise
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells at start and end, we tell in our words
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # a connection that it gives up is one that we tell of
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

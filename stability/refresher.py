@@ -158,7 +158,7 @@ class Refresher:
         era, loop = self._era, asyncio.get_running_loop()
         # The verdict is due at the deadline of what was asked first; a read has its whole time however late it begins,
         # or one that needs longer than what is left would never end.
-        verdict = loop.call_later(max(asked + PROOF_DEADLINE - monotonic(), 0), self._unproven)
+        verdict = loop.call_later(max(asked + PROOF_DEADLINE - monotonic(), 0), self._unanswered)
         try:
             async with asyncio.timeout(PROOF_DEADLINE), self._database.reading() as connection:
                 if not self._admitted:
@@ -217,8 +217,15 @@ class Refresher:
         self._want(None)
         if monotonic() - asked >= PROOF_DEADLINE:
             self._unproven()
+        self._tell_failing(reason(error))
+
+    def _unanswered(self) -> None:
+        self._unproven()
+        self._tell_failing(f"no answer within {PROOF_DEADLINE:g} s")
+
+    def _tell_failing(self, why: str) -> None:
         if not self._failing:
-            _log.warning("cannot read the state", topic=self._monitor.topic, reason=reason(error))
+            _log.warning("cannot read the state", topic=self._monitor.topic, reason=why)
         self._failing = True
 
     def _recover(self) -> None:

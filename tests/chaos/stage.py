@@ -1,0 +1,162 @@
+"""A server on a real Postgres, somebody who looks at it, work that begins and ends, and all that was logged."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from stability import cluster as folders
+from stability.postgres import EmbeddedPostgres
+from stability.schema import migrate
+from tests.chaos.onlooker import Onlooker
+from tests.chaos.verdict import Truth, Verdict, judge
+from tests.fixtures.eventually import eventually
+from tests.fixtures.postgres import SERVER_ROLE, WRITER_ROLE, Database, dsn_for, fetch, make_roles
+from tests.fixtures.server import Serving, free_port, serve
+from tests.fixtures.wire import Wire
+from tests.fixtures.work import begin_work, end_work
+
+# what is logged at the beginning and at the end of each condition
+CONDITIONS: Final = {
+    "listener lost, the state is unknown until it is back": "listening",
+    "cannot read the state": "reading the state again",
+}
+
+
+@dataclass
+class Stage:
+    """Everything of one test; `line` is what the server reaches its Postgres over, `way` what the onlooker has."""
+
+    database: Database
+    log: Path
+    line: Wire
+    way: Wire
+    port: int
+    server: Serving
+    onlooker: Onlooker
+    truths: list[Truth] = field(default_factory=list)
+    told: int = 0  # lines of the log that were there before
+
+    def work(self, begins: bool) -> None:
+        """Commit that work begins, or ends; nothing else is true from then on."""
+        began = time.monotonic()
+        (begin_work if begins else end_work)(self.database)
+        self.truths.append(Truth(began, time.monotonic(), not begins))
+
+    def await_rest(self) -> None:
+        """Return once the server waits for hints."""
+        eventually(lambda: fetch(self.database.dsn, "SELECT stability.armed() <> 0") == [True])
+
+    def logged(self) -> Counter[str]:
+        """How often each event was logged, since the fault."""
+        return Counter(json.loads(line)["event"] for line in self.log.read_text().splitlines()[self.told :])
+
+    @contextmanager
+    def fault(self, what: str, *, stale: float = 0) -> Iterator["Watch"]:
+        """Something breaks in the block; at its end the truth is shown, and what happened meanwhile is judged.
+
+        The old state may outlive its truth by `stale` seconds, and no wrong state is shown otherwise. Every change of
+        condition is logged once.
+        """
+        self.await_rest()
+        self.told = len(self.log.read_text().splitlines())
+        watch = Watch(self)
+        yield watch
+        verdict = judge(self.onlooker.shown, self.truths, time.monotonic())
+        logged = self.logged()
+        print(f"\n{what}: {watch.told(verdict)}; logged: {', '.join(logged) or 'nothing'}")
+        assert verdict.lied == 0, self.onlooker.shown
+        assert verdict.stale <= stale
+        for lost, back in CONDITIONS.items():
+            eventually(lambda lost=lost, back=back: self.logged()[lost] == self.logged()[back])  # type: ignore[misc]
+        assert set(self.logged().values()) <= {1}
+
+
+class Watch:
+    """Measures from the fault on."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._began = time.monotonic()
+        self._repaired: float | None = None
+
+    def repaired(self) -> None:
+        """From now on nothing stands in the way any more."""
+        self._repaired = time.monotonic()
+
+    def rest(self, seconds: float) -> None:
+        """Let the fault last so long."""
+        time.sleep(max(seconds - (time.monotonic() - self._began), 0))
+
+    def unknown(self, within: float) -> None:
+        """The onlooker is told that nothing is known, so soon after the fault."""
+        self._stage.onlooker.wait_for(None, within - (time.monotonic() - self._began))
+
+    def truth(self, within: float) -> None:
+        """The onlooker sees the truth again, so soon after the repair, or after the fault if that needs none."""
+        since = self._began if self._repaired is None else self._repaired
+        self._stage.onlooker.wait_for(self._stage.truths[-1].stable, within - (time.monotonic() - since))
+
+    def told(self, verdict: Verdict) -> str:
+        """What happened, in figures."""
+        shown = [(at - self._began, stable) for at, stable in self._stage.onlooker.shown if at > self._began]
+        unknown = next((f"unknown after {at:.2f} s, " for at, stable in shown if stable is None), "never unknown, ")
+        since = 0.0 if self._repaired is None else self._repaired - self._began
+        truth = shown[-1][0] - since if shown else 0.0
+        wrong = f"wrong {verdict.lied:g} s"
+        return f"old state for {verdict.stale:.2f} s, {unknown}truth {truth:.2f} s after the repair, {wrong}"
+
+
+@contextmanager
+def staged(database: Database, log: Path, also: Wire | None = None, **environment: str) -> Iterator[Stage]:
+    """A server with its own settings and least rights on `database`, and somebody who sees it stable.
+
+    With `also` it is given a second host, over that wire.
+    """
+    target, port = conninfo_to_dict(database.dsn), free_port()
+    with ExitStack() as stack:
+        line = stack.enter_context(Wire(f"{target['host']}/.s.PGSQL.{target['port']}").running())
+        way = stack.enter_context(Wire(port).running())
+        dsn = line.dsn(database.server_dsn)
+        if also:
+            dsn = make_conninfo(dsn, host="127.0.0.1,127.0.0.1", port=f"{line.port},{also.port}")
+        server = stack.enter_context(started(dsn, port, log, **environment))
+        onlooker = stack.enter_context(Onlooker(f"http://127.0.0.1:{way.port}"))
+        onlooker.wait_for(True, 20)
+        now = time.monotonic()
+        yield Stage(database, log, line, way, port, server, onlooker, [Truth(now, now, True)])
+
+
+@contextmanager
+def started(dsn: str, port: int, log: Path, **environment: str) -> Iterator[Serving]:
+    """A server that appends what it logs to `log`."""
+    environment["STABILITY_LOG_FORMAT"] = "json"
+    with log.open("a") as lines, serve(dsn, port=port, log=lines, **environment) as server:  # type: ignore[arg-type]
+        yield server
+
+
+@contextmanager
+def own_cluster(data_dir: Path, **options: str) -> Iterator[tuple[EmbeddedPostgres, Database]]:
+    """A Postgres that may be broken, and a migrated database in it."""
+    postgres = EmbeddedPostgres(data_dir, {"fsync": "off", "full_page_writes": "off", **options})
+    with postgres:
+        migrate(postgres.dsn)
+        make_roles(postgres.dsn)
+        yield postgres, database_of(postgres)
+
+
+def database_of(postgres: EmbeddedPostgres) -> Database:
+    """The database in a cluster of a test's own."""
+    server, writer = (dsn_for(postgres, "stability", role) for role in (SERVER_ROLE, WRITER_ROLE))
+    return Database("stability", postgres.dsn, server, writer)
+
+
+def socket_of(postgres: EmbeddedPostgres) -> str:
+    """The path of its socket."""
+    return f"{folders.socket_folder(postgres.data_dir / 'postgres')}/.s.PGSQL.{folders.PORT}"
