@@ -42,7 +42,7 @@ bench: .venv/dev  ## Measure: start, commit to frame, a crowd; each beside its p
 
 # What no wheel brings. Without root or apt, the tests that miss a program are skipped and say so; in CI they fail.
 programs:
-	@for program in chromium curl pgbouncer; do \
+	@for program in chromium curl faketime pgbouncer; do \
 		command -v $$program >/dev/null || missing="$$missing $$program"; \
 	done; \
 	if [ "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
