@@ -4,6 +4,7 @@ with EmbeddedPostgres(Path(".stability")) as server:
     psycopg.connect(server.dsn)
 """
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Self
 from urllib.parse import quote
 
 import psycopg
+import structlog
 
 from stability import binaries, cluster
 from stability.account import Account
@@ -23,7 +25,11 @@ from stability.errors import EmbeddedError
 
 DATABASE = "stability"
 START_PATIENCE = 60.0  # seconds; recovery after a crash may replay up to max_wal_size
+LOOK_AFTER = 2.0  # seconds between two looks whether it still runs
+TOLD_AGAIN = 10.0  # seconds that it must have stayed before its next end is news
 STOP_PATIENCE = 1.2  # seconds for the shutdown checkpoint; whatever it could not write is recovered at the next start
+
+_log = structlog.get_logger(__name__)
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -93,6 +99,27 @@ class EmbeddedPostgres:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
         self._process = None
+
+    async def keep(self) -> None:
+        """Start the server again whenever it ended without `stop()`; returns only by cancellation.
+
+        It may end by a crash, for want of disk or memory, or by somebody's hand; clients connect again by themselves.
+        """
+        told_at = -TOLD_AGAIN
+        while True:
+            await asyncio.sleep(LOOK_AFTER)
+            if self._process is None or self._process.poll() is None:
+                continue
+            now = time.monotonic()
+            if now - told_at >= TOLD_AGAIN:
+                _log.warning("Postgres ended, starting it again until it stays", reason=self._last_line())
+            told_at = now
+            try:
+                account = cluster.prepare_home(self._home)
+                with cluster.alone_in(self._home):
+                    self._process = self._launch(account)
+            except (OSError, EmbeddedError) as error:
+                _log.debug("Postgres cannot be started", reason=str(error))
 
     def __enter__(self) -> Self:
         self.start()

@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.supervisors.statreload import StatReload
 
 from stability import logs, schema
-from stability.app import create_app
+from stability.app import Background, create_app
 from stability.database import connect, reason
 from stability.errors import DatabaseError, StabilityError
 from stability.postgres import EmbeddedPostgres, dsn_of
@@ -63,14 +63,21 @@ def database_of(settings: Settings, *, start: bool | None = None) -> Iterator[st
 
     `start` allows to start our own: None, only if there is one already. Raises DatabaseError when none can be had.
     """
+    with _database(settings, start=start) as (conninfo, _):
+        yield conninfo
+
+
+@contextmanager
+def _database(settings: Settings, *, start: bool | None) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+    """The same, and the Postgres that was started for it."""
     own = dsn_of(settings.data_dir)
     if settings.conninfo is not None:
-        yield settings.conninfo
+        yield settings.conninfo, None
     elif _is_running(own):
-        yield own
+        yield own, None
     elif start or (start is None and settings.data_dir.exists()):
         with EmbeddedPostgres(settings.data_dir) as server:
-            yield server.dsn
+            yield server.dsn, server
     else:
         raise DatabaseError(
             f"No database is named and none runs in {settings.data_dir}: set DATABASE_URL, or start `stability up`."
@@ -84,7 +91,7 @@ def _is_running(dsn: str) -> bool:
 
 
 def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: bool) -> None:
-    with bind(settings) as listening, database_of(settings, start=migrate or None) as conninfo:
+    with bind(settings) as listening, _database(settings, start=migrate or None) as (conninfo, postgres):
         failures: list[StabilityError] = []
 
         async def prepare() -> None:
@@ -95,7 +102,10 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
                 failures.append(error)
                 server.should_exit = True
 
-        app = create_app(settings, conninfo=conninfo, also=[prepare] if migrate else [])
+        also: list[Background] = [prepare] if migrate else []
+        if postgres:
+            also.append(postgres.keep)
+        app = create_app(settings, conninfo=conninfo, also=also)
         server = Server(app, settings, app.state.drain)
         started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
         server.run(sockets=[listening])

@@ -1,0 +1,105 @@
+"""Faults of the Postgres that `stability up` brings: it is started again, and nothing that was committed is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+from stability.postgres import dsn_of
+from tests.chaos.onlooker import Onlooker
+from tests.chaos.verdict import Truth, judge
+from tests.fixtures.postgres import fetch
+from tests.fixtures.server import Serving, free_port
+
+BACK_WITHIN: Final = 10.0  # seconds: the server looks for its Postgres every 2 s, and recovery takes its time
+DISK: Final = "size=128m"
+WORK: Final = "INSERT INTO public.import_job (slug, state) VALUES ('people', 'importing_data')"
+DONE: Final = "UPDATE public.import_job SET state = 'finished'"
+
+
+@contextmanager
+def up(data_dir: Path, *before: str) -> Iterator[Serving]:
+    """`stability up` on a folder until the block ends; `before` is what starts it."""
+    port = free_port()
+    variables = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    variables |= {"STABILITY_PORT": str(port), "STABILITY_DATA_DIR": str(data_dir)}
+    command = [*before, sys.executable, "-m", "stability", "up"]
+    with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        serving = Serving(f"http://127.0.0.1:{port}", process)
+        try:
+            serving.await_ready()
+            yield serving
+        finally:
+            process.terminate()
+
+
+def postmaster(data_dir: Path) -> int:
+    """The process id of the Postgres in that folder."""
+    return int((data_dir / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+
+
+def test_killed(data_dir: Path) -> None:
+    """Killed twice, it is there again, with what was committed."""
+    with up(data_dir) as server, Onlooker(server.url) as onlooker:
+        onlooker.wait_for(True, BACK_WITHIN)
+        for _ in range(2):
+            fetch(dsn_of(data_dir), WORK)
+            onlooker.wait_for(False, 1)
+            killed = postmaster(data_dir)
+            os.kill(killed, signal.SIGKILL)
+            onlooker.wait_for(None, 1)
+            onlooker.wait_for(False, BACK_WITHIN)
+            assert postmaster(data_dir) != killed
+            fetch(dsn_of(data_dir), DONE)
+            onlooker.wait_for(True, 1)
+
+
+def test_a_full_disk(data_dir: Path) -> None:
+    """Postgres cannot write another byte and crashes: never a wrong state; with room again it is back, and the truth."""
+    mount = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o {DISK},mode=711 tmpfs "$0" && exec "$@"', str(data_dir)]
+    data_dir.mkdir()
+    if subprocess.run([*mount, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk: run as root")
+    with up(data_dir, *mount) as server, Onlooker(server.url) as onlooker:
+        disk = Path(f"/proc/{server.process.pid}/root{data_dir}")
+        dsn = dsn_of(disk)
+        now = time.monotonic()
+        onlooker.wait_for(True, BACK_WITHIN)
+        truths = [Truth(now, now, True)]
+        _commit(dsn, WORK, truths, stable=False)
+        onlooker.wait_for(False, 1)
+        _fill(disk / "fill")
+        with pytest.raises(psycopg.Error), psycopg.connect(dsn, autocommit=True) as writer:
+            while True:
+                writer.execute("SELECT pg_logical_emit_message(true, 'fill', repeat('x', 1000000))")
+        onlooker.wait_for(None, BACK_WITHIN)
+        (disk / "fill").unlink()
+        began = time.monotonic()
+        onlooker.wait_for(False, BACK_WITHIN)
+        print(f"\ndisk full: truth {time.monotonic() - began:.2f} s after there was room again")
+        _commit(dsn, DONE, truths, stable=True)
+        onlooker.wait_for(True, 1)
+        verdict = judge(onlooker.shown, truths, time.monotonic())
+        assert verdict.lied == 0
+        assert verdict.stale <= 1
+
+
+def _commit(dsn: str, statement: str, truths: list[Truth], *, stable: bool) -> None:
+    began = time.monotonic()
+    fetch(dsn, statement)
+    truths.append(Truth(began, time.monotonic(), stable))
+
+
+def _fill(file: Path) -> None:
+    with suppress(OSError), file.open("wb") as full:
+        while True:
+            full.write(bytes(1 << 20))
+            full.flush()
