@@ -1,9 +1,10 @@
 """What an operator scrapes: base units, `_total` on counters only, one registry per application."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -60,6 +61,9 @@ class Metrics:
         )
         self.failures = Counter("stability_read_failures", "Reads that failed", ["topic"], registry=registry)
         self.clients = Gauge("stability_clients", "Streams that are open", registry=registry)
+        tasks = Gauge("stability_tasks", "Tasks of the event loop; constant but for clients", registry=registry)
+        tasks.set_function(lambda: len(asyncio.all_tasks()))
+        ProcessCollector(registry=registry)
         self.frames = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
 
     def proved(self, seconds: float) -> None:
