@@ -27,7 +27,7 @@ AS $$
     SELECT format('trigger %s on %s', w.name, w.relation), CASE
             WHEN t.oid IS NULL THEN 'is missing: changes are seen only at the next periodic read'
             WHEN t.tgenabled = 'D' THEN 'is disabled: changes are seen only at the next periodic read'
-            WHEN t.tgenabled <> 'A' THEN 'is not enabled ALWAYS: what replication writes is seen only at the next read'
+            WHEN t.tgenabled <> 'A' THEN 'is not enabled ALWAYS: what is written in the replica role is seen only at the next read'
             ELSE 'is not the trigger that Stability makes'
         END, 'run "stability migrate"'
     FROM stability.source AS s
@@ -65,11 +65,11 @@ AS $$
     WHERE current_setting('max_prepared_transactions') <> '0'
 
     UNION ALL
-    SELECT 'function pg_catalog.pg_notify(text, text)', 'is not for everybody: writers without it send no hints',
-        'run "GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) TO PUBLIC"'
-    FROM pg_proc AS p
-    WHERE p.oid = 'pg_catalog.pg_notify(text, text)'::regprocedure
-      AND NOT EXISTS (
-        SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
-        WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')
+    SELECT 'sequence stability.armed_until', 'is missing: nobody sends hints, and no server can read the state',
+        'run "CREATE SEQUENCE stability.armed_until AS bigint MINVALUE 0 START 0", then "stability migrate"'
+    WHERE to_regclass('stability.armed_until') IS NULL
+
+    UNION ALL
+    SELECT w.object, format('is closed to %s: what they write is seen only at the next periodic read', w.writers), w.remedy
+    FROM stability.silent_writers() AS w
 $$;

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.fixtures.postgres import Database, fetch
+from stability.schema import migrate
+from tests.fixtures.postgres import WRITER_ROLE, Database, fetch
 
 PATIENCE = 5.0  # seconds
 MARK = "DO $$ BEGIN PERFORM pg_notify('system_stability', 'mark'); END $$"
@@ -162,10 +163,61 @@ def test_a_hostile_search_path_changes_nothing(filled: Database) -> None:
     assert payloads == ['{"look":V}']
 
 
-def test_without_pg_notify_doctor_says_so(filled: Database) -> None:
-    """The writers commit in silence, so somebody else has to tell."""
-    fetch(filled.dsn, "REVOKE ALL ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC")
+NEEDED = {
+    "schema stability": "USAGE ON SCHEMA stability",
+    "sequence stability.armed_until": "SELECT ON SEQUENCE stability.armed_until",
+    "function pg_catalog.pg_notify(text, text)": "EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text)",
+}
 
-    assert fetch(filled.dsn, "SELECT remedy FROM stability.problems()") == [
-        'run "GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) TO PUBLIC"'
-    ]
+
+@pytest.mark.parametrize("needed", NEEDED)
+def test_a_writer_without_a_right_that_hints_need_is_named(filled: Database, needed: str) -> None:
+    """He commits in silence, so somebody else has to tell; the remedy brings his hints back."""
+    change = "UPDATE import_job SET imported_rows = 1"
+    fetch(filled.dsn, f"REVOKE {NEEDED[needed]} FROM PUBLIC")
+    (problem,) = fetch(filled.server_dsn, "SELECT * FROM stability.problems()")
+    with heard(filled.dsn) as payloads:
+        fetch(filled.writer_dsn, change)
+    assert payloads == []
+    assert problem[0] == needed
+    assert WRITER_ROLE in problem[1]
+
+    fetch(filled.dsn, problem[2].removeprefix('run "').removesuffix('"'))
+    assert fetch(filled.dsn, "SELECT * FROM stability.problems()") == []
+    with heard(filled.dsn) as payloads:
+        fetch(filled.writer_dsn, change)
+    assert payloads == ['{"look":V}']
+
+
+def test_a_right_that_every_writer_has_by_name_is_not_missed(filled: Database) -> None:
+    """Taken from everybody and given to those who write, it serves as well; a column's writer is one of them."""
+    fetch(filled.dsn, "REVOKE USAGE ON SCHEMA stability FROM PUBLIC")
+    fetch(filled.dsn, f"GRANT USAGE ON SCHEMA stability TO {WRITER_ROLE}")
+    assert fetch(filled.dsn, "SELECT * FROM stability.problems()") == []
+
+    fetch(filled.dsn, "GRANT UPDATE (state) ON worker.tasks TO stability_reader")
+    fetch(filled.dsn, "REVOKE USAGE ON SCHEMA stability FROM stability_reader")
+    assert fetch(filled.dsn, "SELECT writers FROM stability.silent_writers()") == ["stability_reader"]
+
+
+def test_nobody_needs_to_execute_the_triggers_function(filled: Database) -> None:
+    """A trigger that fires does not ask for it, so nothing is said when it is taken away."""
+    fetch(filled.dsn, "REVOKE ALL ON FUNCTION public.notify_system_stability_change() FROM PUBLIC")
+    with heard(filled.server_dsn) as payloads:
+        fetch(filled.writer_dsn, "UPDATE import_job SET imported_rows = 1")
+
+    assert payloads == ['{"look":V}']
+    assert fetch(filled.dsn, "SELECT * FROM stability.problems()") == []
+
+
+def test_a_register_that_is_gone_is_missed(filled: Database) -> None:
+    """And made anew by the remedy."""
+    fetch(filled.dsn, "DROP SEQUENCE stability.armed_until")
+    ((problem, remedy),) = fetch(filled.server_dsn, "SELECT object, remedy FROM stability.problems()")
+    assert problem == "sequence stability.armed_until"
+
+    fetch(filled.dsn, remedy.split('"')[1])
+    migrate(filled.dsn)
+    with heard(filled.server_dsn) as payloads:
+        fetch(filled.writer_dsn, "UPDATE import_job SET imported_rows = 1")
+    assert payloads == ['{"look":V}']
