@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from stability import __version__, client, connection, logs, revision, run, sche
 from stability import demo as demonstration
 from stability import doctor as examination
 from stability import sources as watched
-from stability.errors import SettingError, StabilityError
+from stability.errors import DatabaseError, SettingError, StabilityError
 from stability.settings import Settings, load
 from stability.sight import WORDS, Sight
 from stability.way import to_the_truth
@@ -31,9 +31,6 @@ from stability.welcome import welcome
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
-
-_WELL: Final = "Everything is in order."
-_LEVELS: Final = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "problem": ("✘", "red")}
 
 
 def _duration(text: str) -> float:
@@ -215,32 +212,27 @@ def sources() -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    url: Annotated[
+        str | None, typer.Option(help="Server, as browsers reach it.", show_default="STABILITY_URL, else the local one")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as one JSON document.")] = False,
+) -> None:
     """Say what is wrong, and how to mend it.
 
-    Looks at the connection, poolers, standbys, rights, triggers and indexes. Exit 1 when there is a problem.
+    Looks at the database, at our part of it, and at the server behind its proxy. Exit 1 when there is a problem.
     """
-    with told(), run.database_of(_settings(quiet=True), start=False) as conninfo:
-        levels = asyncio.run(_examine(load(), conninfo))
-    problems, warnings = levels.count("problem"), levels.count("warning")
-    verdict = f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}." if problems + warnings else _WELL
-    console.print(f"\n{verdict}")
-    raise typer.Exit(1 if problems else 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-async def _examine(settings: Settings, conninfo: str) -> list[examination.Level]:
-    levels: list[examination.Level] = []
-    async for finding in examination.examine(settings, conninfo):
-        levels.append(finding.level)
-        mark, colour = _LEVELS[finding.level]
-        console.print(Text.assemble((f"{mark} {finding.level:<9}", colour), finding.fact), soft_wrap=True)
-        if finding.remedy:
-            console.print(Text(f"  {'remedy':<9}{finding.remedy}"), soft_wrap=True)
-    return levels
+    report = examination.Report(console, as_json=as_json)
+    with told():
+        settings = _settings(quiet=True)
+        try:
+            with run.database_of(settings, start=False) as conninfo:
+                asyncio.run(examination.examine(settings, conninfo, url, report.tell))
+        except DatabaseError as error:
+            if not as_json:
+                raise
+            report.tell(examination.no_database(error))
+    raise typer.Exit(report.end())
 
 
 @app.command()

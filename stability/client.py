@@ -81,7 +81,7 @@ async def follow(server: Server, tell: Tell) -> None:
             try:
                 reason = await stream.follow()
             except (httpx.HTTPError, SSEError, UnreadableError) as error:
-                reason = _said(error)
+                reason = said(error)
             if stream.reached:
                 bound = BACKOFF[0]
             sight = away(reason, stream.last)
@@ -125,7 +125,7 @@ async def why_not_ready(server: Server) -> str | None:
                 return None
             return f"{server} is not ready (HTTP {answer.status_code}){_failing(answer)}."
     except httpx.HTTPError as error:
-        return f"{server} does not answer: {_said(error)}."
+        return f"{server} does not answer: {said(error)}."
 
 
 class _Stream:
@@ -194,7 +194,7 @@ def _pause(said: object) -> float | None:
             return None
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What went wrong, in one line."""
     if isinstance(error, httpx.ReadTimeout):
         return "it keeps silent"

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     uds: Path | None = Field(None, description="listen on this Unix socket instead of a TCP port")
     root_path: str = Field("", description="path prefix that a proxy strips before it calls us, such as `/status`")
     url: str | None = Field(
-        None, description="the server that `watch`, `wait` and `healthcheck` ask; else the one at the address above"
+        None,
+        description="the server that `watch`, `wait`, `healthcheck` and `doctor` ask;"
+        " else the one at the address above",
     )
     token: SecretStr | None = Field(
         None, description="secret for everything but the badge, its stream and the health paths (header or cookie)"
