@@ -113,9 +113,10 @@ def test_the_database_is_away(command: str) -> None:
 @pytest.mark.parametrize("command", ["migrate", "sources", "doctor"])
 def test_a_database_without_rights(command: str, database: Database) -> None:
     """A user that may not read our schema, or make one, gets one sentence."""
-    told = stability(command, DATABASE_URL=database.writer_dsn)
+    told = stability(command, DATABASE_URL=database.writer_dsn, STABILITY_PORT=str(free_port()))
     assert told.returncode == 1
-    assert len((told.stderr or told.stdout).strip().splitlines()) <= 8
+    lines = (told.stderr or told.stdout).strip().splitlines()
+    assert len([line for line in lines if not line.startswith("✔")]) <= 8
     assert "Traceback" not in told.stderr
 
 

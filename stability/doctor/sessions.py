@@ -68,13 +68,13 @@ def of_the_queue(usage: float, in_the_way: Sequence[Session]) -> Finding:
     """A full one makes every NOTIFY fail."""
     if usage < QUEUE_FULL:
         return Finding("notification_queue", "ok", f"The notification queue is {usage:.0%} full.")
-    suspects = f"; longest in one are {_listed(in_the_way)}" if in_the_way else ""
+    suspects = f"; those in a transaction or not reading: {_listed(in_the_way)}" if in_the_way else ""
     return Finding(
         "notification_queue",
         "warning",
-        f"The notification queue is {usage:.0%} full; when it is full every NOTIFY fails at commit. A session that"
-        f" listens sits in a transaction, or does not read what it is sent{suspects}.",
-        "end it with `SELECT pg_terminate_backend(PID)`; Postgres's own log names its pid",
+        f"The notification queue is {usage:.0%} full, and when it is full every NOTIFY fails at commit: somebody who"
+        f" listens sits in a transaction, or does not read what he is sent{suspects}.",
+        "end him with `SELECT pg_terminate_backend(PID)`; among several, Postgres's own log names the one",
     )
 
 
@@ -100,7 +100,7 @@ def of_the_lock(looks: Sequence[Sequence[Session]]) -> Finding:
         f"Up to {most} {'commits wait' if most > 1 else 'commit waits'} for another because all of them notify (seen in"
         f" {len(crowded)} of {len(looks)} looks; {', '.join(whose[:NAMED])}): Postgres commits these one after another,"
         " over all databases.",
-        "have that program notify less often than it commits; Stability itself notifies only when work begins",
+        "have that program notify less often than it commits; Stability's own triggers are silent while work goes on",
     )
 
 
