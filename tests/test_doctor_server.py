@@ -1,5 +1,6 @@
 """The doctor at a server's public address: real proxies that buffer, compress and rewrite, and servers in trouble."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,17 @@ async def test_something_else_answers(database: Database, host: Host) -> None:
         (trouble,) = troubles(await examine(database.dsn, url=url))
         assert (trouble.check, trouble.level) == ("server", "problem")
         assert said in trouble.fact
+
+
+async def test_a_server_that_is_stopping(database: Database, host: Host) -> None:
+    """It says goodbye instead of its condition; nothing holds that back."""
+    farewell = 'event: bye\ndata: {"retry":2000}\n\n'
+    thread = threading.Thread(target=lambda: host.next_stream().send(farewell))
+    thread.start()
+    findings = await examine(database.dsn, url=host.url)
+    thread.join()
+    assert "says goodbye" in about("listener", findings).fact
+    assert about("proxy_buffering", findings).level == "ok"
 
 
 async def test_a_server_that_has_to_poll(

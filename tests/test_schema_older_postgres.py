@@ -9,6 +9,7 @@ from stability.binaries import Binaries
 from stability.postgres import EmbeddedPostgres
 from stability.schema import migrate, uninstall
 from tests.fixtures.catalogue import contents, incarnations
+from tests.fixtures.examined import examine
 from tests.fixtures.postgres import dsn_for, fetch
 from tests.test_adoption import HOSTS
 
@@ -36,3 +37,13 @@ def test_another_version_does_as_well(programs: Path, data_dir: Path, monkeypatc
             assert len(fetch(dsn, "SELECT get_analytics_tasks_in_progress()")) == 1, shape
             uninstall(dsn)
             assert contents(dsn) == before, shape
+
+
+@pytest.mark.skipif(not INSTALLED, reason="this machine has no other Postgres under /usr/lib/postgresql")
+@pytest.mark.parametrize("programs", INSTALLED, ids=lambda path: f"PostgreSQL {path.parent.name}")
+async def test_the_doctor_can_ask_it_as_well(programs: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every check comes to its end there, and all is in order."""
+    monkeypatch.setattr(binaries, "find", lambda: Binaries(programs, programs.parent.name))
+    with EmbeddedPostgres(data_dir, {"fsync": "off"}) as server:
+        migrate(server.dsn)
+        assert [finding.check for finding in await examine(server.dsn) if finding.level != "ok"] == ["server"]

@@ -1,6 +1,6 @@
 """Looks for what keeps the badge from telling the truth, and says how to mend it.
 
-Each part looks at one thing, within bounds, and keeps up no other; what it may not see it calls unknown. None changes
+Each part looks at one thing, within bounds, and holds up no other; what it may not see it calls unknown. None changes
 anything.
 """
 

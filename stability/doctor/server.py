@@ -37,7 +37,7 @@ class Opening:
     head: httpx.Response
     sent: float
     received: float
-    listener: str | None = None  # what the server says of it; None when no event came at once
+    listener: str | None = None  # what the server says of it, or "bye"; None when neither came at once
     told: float = 0.0
 
     @property
@@ -83,6 +83,8 @@ async def _listener(response: httpx.Response) -> str | None:
     async for event in EventSource(response).aiter_sse():
         if event.event == "connection":
             return str(json.loads(event.data)["listener"])
+        if event.event == "bye":
+            return "bye"
     return None
 
 
@@ -147,3 +149,5 @@ def _of_the_listener(where: str, listener: str | None) -> Iterator[Finding]:
                 f"The server at {where} has no connection that listens: it tells everybody that the state is unknown."
             )
             yield Finding("listener", "problem", fact, "its log says why; a server that has just begun needs a moment")
+        case "bye":
+            yield Finding("listener", "warning", f"The server at {where} says goodbye: it is stopping.", "ask again")
