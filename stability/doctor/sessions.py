@@ -26,7 +26,8 @@ _SESSION: Final = """
 _IN_THE_QUEUES_WAY: Final = f"""
     SELECT {_SESSION} FROM pg_catalog.pg_stat_activity a
      WHERE a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()
-       AND (a.xact_start IS NOT NULL OR a.wait_event = 'ClientWrite')
+       AND (a.state LIKE 'idle in transaction%' OR pg_catalog.clock_timestamp() - a.xact_start >= '1 s'
+           OR a.wait_event = 'ClientWrite')
      ORDER BY a.xact_start NULLS LAST LIMIT {NAMED}
 """  # noqa: S608 - constants
 # What PreCommit_Notify() locks, whatever the database: "database 0".
