@@ -7,8 +7,10 @@
 -- already, and any id that is taken afterwards will do.
 --
 -- A lease that has run half its time is prolonged by whoever comes. Whoever relied on the value that it had keeps his
--- fence, since the register was open all the time, and gets null; everybody else needs a fence of his own. Only servers
--- take the lock. Values are microseconds, so that none comes twice.
+-- fence, since the register was open all the time, and gets null; everybody else needs a fence of his own. Who arms for
+-- the first time since he listens says null, and gets a value of his own: a hint that carries the one before may have been
+-- sent before he listened, and whoever hears it will close the register. Only servers take the lock. Values are
+-- microseconds, so that none comes twice.
 CREATE OR REPLACE FUNCTION stability.arm(
     relied_on bigint, lease interval, OUT armed_until bigint, OUT fence xid8
 )
@@ -31,8 +33,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('stability.armed_until', 0));
     now := date_part('epoch', clock_timestamp()) * 1000000;
     armed_until := coalesce(pg_sequence_last_value('stability.armed_until'), 0);
-    relies := relied_on = armed_until AND armed_until > now;
-    IF armed_until < now + term / 2 THEN
+    relies := coalesce(relied_on = armed_until AND armed_until > now, false);
+    IF relied_on IS NULL OR armed_until < now + term / 2 THEN
         armed_until := setval('stability.armed_until', now + term);
     END IF;
     IF NOT relies THEN

@@ -21,7 +21,7 @@ BEGIN
         GRANT SELECT ON stability.source, stability.alembic_version TO stability_server;
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_server', details);
         GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems(), stability.armed(),
-            stability.arm(bigint, interval), stability.disarm(bigint) TO stability_server;
+            stability.arm(bigint, interval), stability.disarm(bigint[]) TO stability_server;
     END IF;
 END
 $$;

@@ -10,6 +10,7 @@ STABILITY_CHANNEL: Final = "system_stability"
 PROGRESS_CHANNEL: Final = "import_job_progress"  # sent by other programs only
 CHANGE_CHANNEL: Final = "stability_change"
 CANARY_CHANNEL: Final = "stability_canary"
+LARGEST: Final = 2**63 - 1  # that the register can hold
 LOGGED: Final = 200  # characters of a payload that a log line shows
 
 _log = structlog.get_logger(__name__)
@@ -48,7 +49,7 @@ def parse(channel: str, payload: str) -> Hint | None:
         case "stability_change", {"topic": str(topic), "ids": "all"}:
             return Hint(topic)
         case "system_stability", {"look": int(armed)} if not isinstance(armed, bool):
-            return Hint(armed=armed)
+            return Hint(armed=armed if 0 <= armed <= LARGEST else 0)
         case (("system_stability" | "import_job_progress"), dict()):
             return EVERYTHING
     # other programs may send anything, as often as they like, on a channel of theirs

@@ -40,12 +40,13 @@ class Register:
 
     def __init__(self) -> None:
         self.waiting = False  # for hints, that is; else we poll
+        self._armed = False  # whether we ever did, since we listen
         self._value = 0  # of the register, when we last armed it
         self._fence: int | None = None
         self._fenced_at = 0.0
         self._arm_at = inf  # when the next look has to arm it first
         self._idle_since: float | None = -inf
-        self._carried = 0  # the value that came with a hint
+        self._carried: set[int] = set()  # the values that came with hints
 
     def fence_age(self, now: float) -> float:
         """Seconds that we have been waiting for transactions older than our arming to end; 0 while none keeps us."""
@@ -53,15 +54,16 @@ class Register:
 
     def heard(self, value: int) -> None:
         """A hint came that carried this value of the register, or 0."""
-        self._carried = value or self._carried
+        if value:
+            self._carried.add(value)
 
     async def prepare(self, connection: AsyncConnection, now: float) -> None:
         """Before a look and on its connection: arm the register if it is time to."""
         if now < self._arm_at:
             return
-        relied_on = self._value if self.waiting else 0
+        relied_on = None if not self._armed else self._value if self.waiting else 0
         self._value, fence = (await connection.execute(_ARM, {"relied_on": relied_on, "lease": LEASE})).one()
-        self._arm_at = now + PROLONG
+        self._armed, self._arm_at = self._armed or self._value > 0, now + PROLONG
         if fence is not None or not self._value:
             self.waiting = False
             self._fence, self._fenced_at = None if fence is None else int(fence), now
@@ -88,9 +90,9 @@ class Register:
 
     async def release(self, connection: AsyncConnection) -> None:
         """After a look and on its connection: disarm the register if a hint came."""
-        value, self._carried = self._carried, 0
-        if value:
-            await connection.execute(_DISARM, {"seen": value})
+        seen, self._carried = self._carried, set()
+        if seen:
+            await connection.execute(_DISARM, {"seen": list(seen)})
 
     def _begin_again(self, arm_at: float) -> None:
         self.waiting = False

@@ -10,7 +10,7 @@ from tests.fixtures.postgres import Database, fetch
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def arm(connection: Connection, relied_on: int = 0, lease: str = "60 s") -> tuple[int, int | None]:
+def arm(connection: Connection, relied_on: int | None = 0, lease: str = "60 s") -> tuple[int, int | None]:
     """The register's value and the fence."""
     row = connection.execute("SELECT armed_until, fence::text::bigint FROM stability.arm(%s, %s)", (relied_on, lease))
     value, fence = row.fetchone() or (0, None)
@@ -71,7 +71,7 @@ def test_closed_it_is_silent(server: Connection, writer: Connection) -> None:
     writer.execute(INSERT)
     writer.commit()
     armed, _ = arm(server)
-    assert server.execute("SELECT stability.disarm(%s)", (armed,)).fetchone() == (True,)
+    assert server.execute("SELECT stability.disarm(%s)", ([armed],)).fetchone() == (True,)
     writer.execute(INSERT)
     writer.commit()
     assert hints(server) == []
@@ -127,12 +127,23 @@ def test_a_savepoint_counts_as_its_transaction(server: Connection, writer: Conne
 def test_it_is_closed_by_the_value_of_the_hint_alone(server: Connection) -> None:
     """What another server armed meanwhile stays."""
     armed, _ = arm(server)
-    server.execute("SELECT stability.disarm(%s)", (armed,))
+    server.execute("SELECT stability.disarm(%s)", ([armed],))
     again, _ = arm(server)
     assert again != armed
-    assert server.execute("SELECT stability.disarm(%s)", (armed,)).fetchone() == (False,)
-    assert server.execute("SELECT stability.disarm(0)").fetchone() == (False,)
+    assert server.execute("SELECT stability.disarm(%s)", ([armed],)).fetchone() == (False,)
+    assert server.execute("SELECT stability.disarm('{0}')").fetchone() == (False,)
     assert value(server) == again
+    assert server.execute("SELECT stability.disarm(%s)", ([armed, again],)).fetchone() == (True,)
+    assert value(server) == 0
+
+
+def test_the_first_arming_since_one_listens_sets_a_value_of_its_own(server: Connection, database: Database) -> None:
+    """A hint that carries the value before may be under way to others alone."""
+    armed, _ = arm(server)
+    with psycopg.connect(database.server_dsn, autocommit=True) as other:
+        fresh, fence = arm(other, None)
+    assert fresh > armed
+    assert fence is not None
 
 
 def test_a_second_server_takes_a_fence_of_its_own(server: Connection, database: Database) -> None:
@@ -152,7 +163,7 @@ def test_prolonging_needs_no_new_fence_unless_somebody_closed_it(server: Connect
     prolonged, fence = arm(server, armed)
     assert prolonged > armed
     assert fence is None
-    server.execute("SELECT stability.disarm(%s)", (prolonged,))
+    server.execute("SELECT stability.disarm(%s)", ([prolonged],))
     _, fence = arm(server, prolonged)
     assert fence is not None
 
@@ -181,7 +192,7 @@ def test_only_servers_may_change_it(database: Database) -> None:
     """A writer may read it and nothing else."""
     for statement in (
         "SELECT stability.arm(0, '60 s')",
-        "SELECT stability.disarm(1)",
+        "SELECT stability.disarm('{1}')",
         "SELECT setval('stability.armed_until', 1)",
         "SELECT nextval('stability.armed_until')",
     ):
