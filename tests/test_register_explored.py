@@ -9,9 +9,9 @@ there are finitely many. Rules that are known to be needed are taken out one by 
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Iterator
+from functools import cache
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -28,8 +28,7 @@ IDLE, SNAPPED, ACTIVE, TOLD = range(4)  # nothing yet, has a snapshot, has an id
 CURRENT, STALE, FRESH = 1, 2, 3  # values of the register: as it is, of any time before, and the next one
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(NamedTuple):
     """Inserts active rows, one transaction after the other."""
 
     phase: int = IDLE
@@ -37,8 +36,7 @@ class Writer:
     seen: int = 0  # the open register as it found it, else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """`step` is what it does next; the rest is what it knows."""
 
     step: str = "look"
@@ -53,8 +51,7 @@ class Server:
     overslept: bool = False  # a lease has run out since it judged: it has been late, and looks when it wakes
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(NamedTuple):
     """Everything at one moment."""
 
     writers: tuple[Writer, ...]
@@ -79,16 +76,16 @@ class World:
 
     def writer(self, n: int, **changes: int) -> "World":
         """One writer changed."""
-        return replace(self, writers=(*self.writers[:n], replace(self.writers[n], **changes), *self.writers[n + 1 :]))
+        return self._replace(writers=(*self.writers[:n], self.writers[n]._replace(**changes), *self.writers[n + 1 :]))
 
     def server(self, n: int, **changes: object) -> "World":
         """One server changed."""
-        changed = replace(self.servers[n], **changes)  # type: ignore[arg-type]
-        return replace(self, servers=(*self.servers[:n], changed, *self.servers[n + 1 :]))
+        changed = self.servers[n]._replace(**changes)  # type: ignore[arg-type]
+        return self._replace(servers=(*self.servers[:n], changed, *self.servers[n + 1 :]))
 
     def hint(self, value: int) -> "World":
         """Every server gets what carries this value."""
-        return replace(self, servers=tuple(replace(s, inbox=s.inbox | {value}) for s in self.servers))
+        return self._replace(servers=tuple(s._replace(inbox=s.inbox | {value}) for s in self.servers))
 
 
 def _writers(world: World, mutant: str | None) -> Iterator[World]:
@@ -96,27 +93,27 @@ def _writers(world: World, mutant: str | None) -> Iterator[World]:
         if writer.phase == IDLE and mutant == SNAPSHOT:  # nothing else depends on when it was taken
             yield world.writer(n, phase=SNAPPED, seen=world.open)
         elif writer.phase in (IDLE, SNAPPED):
-            yield replace(world.writer(n, phase=ACTIVE, xid=world.next_xid), next_xid=world.next_xid + 1)
+            yield world.writer(n, phase=ACTIVE, xid=world.next_xid)._replace(next_xid=world.next_xid + 1)
         elif writer.phase == ACTIVE:
             yield world.writer(n, phase=TOLD, seen=writer.seen if mutant == SNAPSHOT else world.open)
         else:
-            over = replace(world.writer(n, phase=IDLE, xid=0, seen=0), completed=max(world.completed, writer.xid))
+            over = world.writer(n, phase=IDLE, xid=0, seen=0)._replace(completed=max(world.completed, writer.xid))
             yield over  # rolled back, and its hint with it
-            yield replace(over.hint(writer.seen) if writer.seen else over, row=True)
+            yield (over.hint(writer.seen) if writer.seen else over)._replace(row=True)
 
 
 def _environment(world: World) -> Iterator[World]:
     if world.row:  # somebody finishes all work, in one transaction that is over at once
-        done = replace(world, row=False, completed=world.next_xid, next_xid=world.next_xid + 1)
+        done = world._replace(row=False, completed=world.next_xid, next_xid=world.next_xid + 1)
         yield done.hint(world.open) if world.open else done
     else:  # somebody does something else
-        yield replace(world, completed=world.next_xid, next_xid=world.next_xid + 1)
+        yield world._replace(completed=world.next_xid, next_xid=world.next_xid + 1)
     if world.open:
-        late = tuple(replace(server, overslept=True) for server in world.servers)
-        yield replace(world, servers=late, lapsed=True)
+        late = tuple(server._replace(overslept=True) for server in world.servers)
+        yield world._replace(servers=late, lapsed=True)
     for n, server in enumerate(world.servers):
         others = (*world.servers[:n], Server(), *world.servers[n + 1 :])
-        yield replace(world, servers=others, completed=max(world.completed, server.arming))
+        yield world._replace(servers=others, completed=max(world.completed, server.arming))
 
 
 def _servers(world: World, mutant: str | None) -> Iterator[World]:
@@ -134,7 +131,7 @@ def _step(world: World, n: int, mutant: str | None) -> Iterator[World]:
         case "arm":
             yield from _arm(world, n, mutant)
         case "commit":
-            yield replace(world.server(n, step="look", arming=0), completed=max(world.completed, server.arming))
+            yield world.server(n, step="look", arming=0)._replace(completed=max(world.completed, server.arming))
         case "look":
             yield world.server(n, step="read", snapshot=(world.row, world.xmin > server.fence))
         case "read":
@@ -142,25 +139,26 @@ def _step(world: World, n: int, mutant: str | None) -> Iterator[World]:
         case "disarm":
             after = world.server(n, step="look", carried=frozenset())
             closes = mutant == COMPARE or world.register in server.carried
-            yield replace(after, register=0, lapsed=False) if closes else after
+            yield after._replace(register=0, lapsed=False) if closes else after
         case "rest":
             yield world.server(n, step="arm")
 
 
 def _arm(world: World, n: int, mutant: str | None) -> Iterator[World]:
     server = world.servers[n]
-    relies = server.waiting and (mutant == BLIND or world.open == server.value)
-    fresh = replace(world, register=FRESH, lapsed=False)
+    relies = server.waiting and (mutant == BLIND or 0 != server.value == world.open)
+    fresh = world._replace(register=FRESH, lapsed=False)
     keeps = world.open and (server.armed or mutant == FIRST)
     for after in (world, fresh) if keeps else (fresh,):
         if relies:
             yield after.server(n, value=after.register, step="look")
             continue
         fence = world.completed + 1 if mutant == EARLY else world.next_xid
-        yield replace(
+        yield (
             after.server(
                 n, armed=True, value=after.register, step="commit", waiting=False, arming=world.next_xid, fence=fence
-            ),
+            )
+        )._replace(
             next_xid=world.next_xid + 1,
         )
 
@@ -185,77 +183,93 @@ def _lost(world: World) -> bool:
     )
 
 
-def _normal(world: World) -> World:
+def _normal(world: World, mutant: str | None) -> World:
     """The same world without what nobody looks at any more: who is who, how far ids are apart, which old value it was.
 
     A value that the register no longer has never comes back, so that all of those are one.
     """
-    names = {0: 0, world.register: CURRENT} if world.register else {0: 0}
-    fences = {server.fence for server in world.servers}
-    completed = max((fence for fence in fences if fence <= world.completed), default=0)
-    ids = {0, *fences, *(writer.xid for writer in world.writers), *(server.arming for server in world.servers)}
-    rank = {xid: n for n, xid in enumerate(sorted(ids))}
+    servers = [_remembering(server, world.register, mutant) for server in world.servers]
+    fences = {server.fence for server in servers}
+    running = {writer.xid for writer in world.writers} | {server.arming for server in servers}
+    completed = world.completed
+    if mutant != EARLY:  # it is held against fences alone
+        completed = max((fence for fence in fences if fence <= completed), default=0)
+    rank = {xid: n for n, xid in enumerate(sorted({0, completed} | fences | running))}
     return World(
-        tuple(
-            sorted(
-                (replace(w, xid=rank[w.xid], seen=names.get(w.seen, STALE)) for w in world.writers),
-                key=lambda writer: (writer.phase, writer.xid, writer.seen),
-            )
-        ),
-        tuple(sorted((_normal_server(server, rank, names) for server in world.servers), key=hash)),
+        tuple(sorted(Writer(w.phase, rank[w.xid], _name(w.seen, world.register)) for w in world.writers)),
+        tuple(sorted((s._replace(arming=rank[s.arming], fence=rank[s.fence]) for s in servers), key=hash)),
         world.row,
-        names[world.register],
+        _name(world.register, world.register),
         world.lapsed,
         rank[completed],
         len(rank),
     )
 
 
-def _normal_server(server: Server, rank: Mapping[int, int], names: Mapping[int, int]) -> Server:
-    return replace(
-        server,
-        arming=rank[server.arming],
-        fence=rank[server.fence],
-        value=names.get(server.value, STALE),
-        carried=frozenset(names.get(value, STALE) for value in server.carried),
-        inbox=frozenset(names.get(value, STALE) for value in server.inbox),
+def _name(value: int, register: int) -> int:
+    return 0 if value == 0 else CURRENT if value == register else STALE
+
+
+@cache
+def _remembering(server: Server, register: int, mutant: str | None) -> Server:
+    """What a server knows, as far as it matters for what it does next."""
+    value, carried = _name(server.value, register), frozenset(_name(value, register) for value in server.carried)
+    if carried or (value == STALE and mutant != RECHECK):  # it begins again in any case
+        value = 0
+    return server._replace(
+        fence=server.fence if value else 0,
+        value=value,
+        carried=carried - {STALE} or carried,
+        inbox=frozenset(_name(value, register) for value in server.inbox),
         snapshot=server.snapshot if server.step == "read" else (False, False),
         overslept=server.overslept and server.step == "rest",
     )
 
 
 def explore(writers: int, servers: int, mutant: str | None = None) -> tuple[int, bool]:
-    """The number of states, and whether a wake-up is lost in one of them."""
+    """The number of states, and whether a wake-up is lost in one of them.
+
+    States are remembered by their hashes of 64 bits: of ten million one is overlooked with a chance of 1 in 300,000.
+    """
     first = World((Writer(),) * writers, (Server(),) * servers)
-    known, open_ = {first}, deque([first])
+    known, open_ = {hash(first)}, deque([first])
     while open_:
         world = open_.popleft()
         if _lost(world):
             return len(known), True
         for after in (*_writers(world, mutant), *_environment(world), *_servers(world, mutant)):
-            normal = _normal(after)
-            if normal not in known:
-                known.add(normal)
+            normal = _normal(after, mutant)
+            mark = hash(normal)
+            if mark not in known:
+                known.add(mark)
                 open_.append(normal)
     return len(known), False
 
 
-QUICK = ((1, 1), (2, 1), (3, 1))
-LONG = ((1, 2), (2, 2), (3, 2))
+long = pytest.mark.chaos
+# Each with as few as it takes; those of two servers are played on the real database by test_register_raced as well.
 NEEDED = {
     FENCE: (1, 1),
     EARLY: (2, 1),
-    COMPARE: (1, 2),
-    FIRST: (1, 2),
-    LAST: (1, 2),
     BLIND: (1, 1),
     RECHECK: (1, 1),
     SNAPSHOT: (1, 1),
+    COMPARE: (1, 2),
+    FIRST: (1, 2),
+    LAST: (1, 2),
 }
 
 
 @pytest.mark.parametrize(
-    ("writers", "servers"), [*QUICK, *(pytest.param(*these, marks=pytest.mark.chaos) for these in LONG)]
+    ("writers", "servers"),
+    [
+        (1, 1),
+        (2, 1),
+        (3, 1),
+        pytest.param(1, 2, marks=long),
+        pytest.param(2, 2, marks=long),
+        pytest.param(3, 2, marks=long),
+    ],
 )
 def test_no_wake_up_is_lost(writers: int, servers: int) -> None:
     """As built: every reachable state."""
@@ -264,7 +278,10 @@ def test_no_wake_up_is_lost(writers: int, servers: int) -> None:
     assert not lost
 
 
-@pytest.mark.parametrize("mutant", NEEDED)
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(mutant, marks=long if servers > 1 else ()) for mutant, (_, servers) in NEEDED.items()],
+)
 def test_without_one_rule_one_is_lost(mutant: str) -> None:
     """Each rule is needed: without it there is an interleaving that ends in silence."""
     assert explore(*NEEDED[mutant], mutant)[1]

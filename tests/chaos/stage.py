@@ -93,17 +93,21 @@ class Watch:
         self._began = time.monotonic()
         self._repaired: float | None = None
 
+    def left(self, within: float) -> float:
+        """Seconds until so many have passed since the fault."""
+        return max(within - (time.monotonic() - self._began), 0.01)
+
     def repaired(self) -> None:
         """From now on nothing stands in the way any more."""
         self._repaired = time.monotonic()
 
     def rest(self, seconds: float) -> None:
         """Let the fault last so long."""
-        time.sleep(max(seconds - (time.monotonic() - self._began), 0))
+        time.sleep(self.left(seconds))
 
     def unknown(self, within: float) -> None:
         """The onlooker is told that nothing is known, so soon after the fault."""
-        self._stage.onlooker.wait_for(None, within - (time.monotonic() - self._began))
+        self._stage.onlooker.wait_for(None, self.left(within))
 
     def truth(self, within: float) -> None:
         """The onlooker sees the truth again, so soon after the repair, or after the fault if that needs none."""

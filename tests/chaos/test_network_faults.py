@@ -38,7 +38,7 @@ def test_the_way_falls_silent(stage: Stage, page: Page) -> None:
         with stage.way.silent():
             stage.work(begins=True)
             watch.unknown(SILENT_WITHIN + GRACE)
-            expect(badge).to_have_attribute("state", "unknown", timeout=GRACE * 1000)
+            expect(badge).to_have_attribute("state", "unknown", timeout=watch.left(SILENT_WITHIN + GRACE) * 1000)
         watch.repaired()
         watch.truth(BACK_WITHIN)
         expect(badge).to_have_attribute("state", "processing", timeout=BACK_WITHIN * 1000)
