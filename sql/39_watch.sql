@@ -5,7 +5,8 @@
 -- `due` names a column that defers the rows of `deferred_when` (all, when null) until that time. `group_by` and
 -- `groups` (a query of one column) count only the rows of those groups; `also` names the tables that `groups` reads.
 -- Watching a name again replaces it. The index is built here while the table is small; on a large one `stability
--- migrate` builds it without blocking writers, and problems() says so.
+-- migrate` builds it without blocking writers, and problems() says so. The table is vacuumed early from then on, unless
+-- its owner decided otherwise: see wanted_settings().
 CREATE OR REPLACE FUNCTION stability.watch(
     name text,
     relation regclass,
@@ -39,6 +40,8 @@ BEGIN
     PERFORM stability.place_trigger(w.relation, w.name)
     FROM stability.wanted_triggers(candidate) AS w WHERE NOT w.present;
     PERFORM stability.build_small_indexes(candidate);
+    PERFORM stability.tune(w.relation, w.name, w.value)
+    FROM stability.wanted_settings(candidate) AS w WHERE NOT w.present;
     PERFORM stability.sweep();
 END
 $$;

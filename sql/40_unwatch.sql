@@ -1,4 +1,4 @@
--- Forgets a source: its triggers and indexes go as well. Unwatch, migrate your table, watch again.
+-- Forgets a source: its triggers, its indexes and what we set on its tables go as well. Unwatch, migrate your table, watch again.
 CREATE OR REPLACE FUNCTION stability.unwatch(name text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

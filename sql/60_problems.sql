@@ -72,4 +72,18 @@ AS $$
     UNION ALL
     SELECT w.object, format('is closed to %s: what they write is seen only at the next periodic read', w.writers), w.remedy
     FROM stability.silent_writers() AS w
+
+    UNION ALL
+    SELECT off.object, 'is off: a read walks over the rows that were settled long ago', off.remedy
+    FROM (
+        SELECT DISTINCT format('autovacuum of %s', f.member),
+            format('run "ALTER TABLE %s RESET (autovacuum_enabled)"', f.member)
+        FROM stability.source AS s
+        CROSS JOIN LATERAL stability.family(to_regclass(s.relation)) AS f
+        JOIN pg_class AS c ON c.oid = f.member
+        CROSS JOIN LATERAL pg_options_to_table(c.reloptions) AS o
+        WHERE NOT CASE WHEN o.option_name = 'autovacuum_enabled' THEN o.option_value::boolean ELSE true END
+        UNION ALL
+        SELECT 'setting autovacuum', 'set it to on' WHERE current_setting('autovacuum') = 'off'
+    ) AS off (object, remedy)
 $$;

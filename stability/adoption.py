@@ -1,6 +1,7 @@
-"""Triggers and indexes on tables that other people write to: no writer waits longer than 2 s, and none fails."""
+"""What we need on tables that other people write to: no writer waits longer than 2 s, and none fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -32,6 +33,20 @@ _OLD_TRANSACTIONS: LiteralString = """
       FROM pg_catalog.pg_stat_activity
      WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
 """
+_MISSING_SETTINGS: LiteralString = """
+    SELECT lacking.relation::text, array_agg(lacking.name), array_agg(lacking.value)
+      FROM (SELECT DISTINCT w.relation, w.name, w.value
+              FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_settings(c) w
+             WHERE NOT w.present) AS lacking
+     GROUP BY lacking.relation
+"""
+_TUNE: LiteralString = (
+    "SELECT stability.tune(%s, name, value) FROM unnest(%s::text[], %s::text[]) AS lacking (name, value)"
+)
+_HOLD_UNTUNED: LiteralString = """
+    SELECT stability.hold(array_agg(DISTINCT o.relation), 'SHARE UPDATE EXCLUSIVE', %s)
+      FROM stability.obsolete_settings() o WHERE o.standing HAVING count(*) > 0
+"""
 _HOLD: LiteralString = "SELECT stability.hold(ARRAY[%s::regclass], %s, %s)"
 _HOLD_FAMILY: LiteralString = """
     SELECT stability.hold(array_agg(f.member ORDER BY f.depth, f.member), %s, %s) FROM stability.family(%s) f
@@ -43,7 +58,7 @@ _Connection = psycopg.Connection[Any]
 
 
 def adopt(connection: _Connection, tell: Callable[[str], None]) -> None:
-    """Make the triggers and indexes of every source stand, then read by them, then drop what no source wants any more.
+    """Make what every source needs stand, triggers first; then read by it, and drop what no source wants any more.
 
     `connection` is in autocommit mode: each step is a transaction of its own, so that no lock is held for long.
     """
@@ -55,6 +70,7 @@ def adopt(connection: _Connection, tell: Callable[[str], None]) -> None:
     _build_indexes(connection, tell)
     connection.execute("SELECT stability.register(c) FROM stability.candidates() c")
     _drop_obsolete(connection, tell)
+    _tune(connection, tell)
 
 
 def _build_indexes(connection: _Connection, tell: Callable[[str], None]) -> None:
@@ -104,6 +120,27 @@ def _drop_obsolete(connection: _Connection, tell: Callable[[str], None]) -> None
                 connection.execute(sql.SQL("DROP TRIGGER {}").format(sql.SQL(what)))
         else:
             _drop_index(connection, relation, what)
+
+
+def _tune(connection: _Connection, tell: Callable[[str], None]) -> None:
+    with _unless_busy(connection, tell):
+        connection.execute(_HOLD_UNTUNED, (PATIENCE,))
+        connection.execute("SELECT stability.untune()")
+    for relation, names, values in connection.execute(_MISSING_SETTINGS).fetchall():
+        tell(f"setting {' and '.join(names)} of {relation}")
+        with _unless_busy(connection, tell):
+            connection.execute(_HOLD, (relation, "SHARE UPDATE EXCLUSIVE", PATIENCE))
+            connection.execute(_TUNE, (relation, names, values))
+
+
+@contextmanager
+def _unless_busy(connection: _Connection, tell: Callable[[str], None]) -> Iterator[None]:
+    """A transaction that a VACUUM of hours may keep from its lock: reads are right without it, so it can wait."""
+    try:
+        with connection.transaction():
+            yield
+    except psycopg.errors.RaiseException as busy:
+        tell(f"left for the next migration: {busy.diag.message_primary}")
 
 
 def _concurrently(connection: _Connection, statement: sql.Composed) -> None:

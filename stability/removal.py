@@ -21,7 +21,9 @@ _IS_OURS: LiteralString = """
 """
 _HOLD: LiteralString = """
     SELECT stability.hold(array_agg(r ORDER BY r), 'ACCESS EXCLUSIVE')
-      FROM (SELECT relation FROM stability.obsolete() UNION SELECT unnest(%s::regclass[])) AS held (r)
+      FROM (SELECT relation FROM stability.obsolete()
+             UNION SELECT relation FROM stability.obsolete_settings() WHERE standing
+             UNION SELECT unnest(%s::regclass[])) AS held (r)
     HAVING count(*) > 0
 """
 _FUNCTIONS: LiteralString = """
@@ -40,7 +42,7 @@ _Connection = psycopg.Connection[Any]
 
 
 def remove(connection: _Connection, *, drop_data: bool, tell: Callable[[str], None]) -> None:
-    """Drop triggers, indexes, functions and the schema; then tables and roles that we made and nobody uses."""
+    """Drop what is ours on watched tables and the schema; then tables and roles that we made and nobody uses."""
     match connection.execute(_IS_OURS).fetchone():
         case (True,):
             pass
@@ -59,7 +61,7 @@ def remove(connection: _Connection, *, drop_data: bool, tell: Callable[[str], No
         connection.execute("SELECT stability.sweep()")
         (functions,) = connection.execute(_FUNCTIONS).fetchone() or ("",)
         connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
-        connection.execute("DROP TABLE stability.source, stability.alembic_version")
+        connection.execute("DROP TABLE stability.source, stability.tuned, stability.alembic_version")
         connection.execute("DROP SEQUENCE stability.armed_until")
         connection.execute("DROP TYPE stability.activity")
         connection.execute("DROP SCHEMA stability")

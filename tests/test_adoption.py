@@ -202,6 +202,34 @@ def test_leaves_have_indexes_of_their_own_tied_together_by_the_parent(empty_data
     ]
 
 
+def test_leaves_are_vacuumed_early_and_parents_have_no_settings(empty_database: Database) -> None:
+    """Postgres refuses them on a partitioned table."""
+    fetch(empty_database.dsn, HOSTS["partitions on two levels"])
+    migrate(empty_database.dsn)
+
+    tuned = fetch(
+        empty_database.dsn,
+        "SELECT oid::regclass::text FROM pg_class WHERE reloptions::text ~ 'autovacuum_vacuum_threshold' ORDER BY 1",
+    )
+    assert tuned == [
+        "import_job_0",
+        "import_job_1",
+        "worker.tasks_count_1",
+        "worker.tasks_count_2",
+        "worker.tasks_other",
+    ]
+
+
+def test_a_partition_that_left_is_as_it_was(empty_database: Database) -> None:
+    """What we set on it goes at the next migration, though nobody watches it any more."""
+    fetch(empty_database.dsn, HOSTS["partitions on two levels"])
+    migrate(empty_database.dsn)
+    fetch(empty_database.dsn, "ALTER TABLE import_job DETACH PARTITION import_job_1")
+    migrate(empty_database.dsn)
+
+    assert fetch(empty_database.dsn, "SELECT reloptions FROM pg_class WHERE relname = 'import_job_1'") == [None]
+
+
 @pytest.mark.parametrize("table", ["import_job", "import_job_0"])
 def test_an_invalid_index_is_told_and_repaired(empty_database: Database, table: str) -> None:
     """As a build that was cut off leaves it, on a table and on a partition."""
@@ -339,6 +367,23 @@ def test_a_table_that_stays_locked_is_told_with_who_holds_it(
 
     migrate(small_host.dsn)
     assert fetch(small_host.dsn, "SELECT * FROM stability.problems()") == []
+
+
+def test_settings_that_a_vacuum_keeps_us_from_wait_for_the_next_migration(
+    small_host: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that runs for hours is no reason to fail: the badge does without. It holds this lock, as writers never do."""
+    migrate(small_host.dsn)
+    fetch(small_host.dsn, "ALTER TABLE import_job RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)")
+    fetch(small_host.dsn, "DELETE FROM stability.tuned WHERE relation = 'import_job'::regclass")
+    monkeypatch.setattr(adoption, "PATIENCE", "0s")
+    told: list[str] = []
+    with busy(small_host.dsn, "LOCK TABLE import_job IN SHARE UPDATE EXCLUSIVE MODE"):
+        migrate(small_host.dsn, told.append)
+    assert [line for line in told if "left for the next migration: public.import_job is in use" in line] != []
+
+    migrate(small_host.dsn)
+    assert fetch(small_host.dsn, "SELECT cardinality(reloptions) FROM pg_class WHERE relname = 'import_job'") == [2]
 
 
 def test_an_old_transaction_that_a_build_waits_for_is_told(

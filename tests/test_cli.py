@@ -126,7 +126,7 @@ def test_migrate_and_uninstall(empty_database: Database) -> None:
     for _ in range(2):
         told = stability("migrate", DATABASE_URL=dsn)
         assert told.returncode == 0, told.stderr
-        assert told.stdout.endswith("the schema is at revision 0002\n")
+        assert told.stdout.endswith("the schema is at revision 0003\n")
     assert fetch(dsn, "SELECT public.is_system_stable()") == [True]
     fetch(dsn, BUSY_JOB)
     assert stability("migrate", "--uninstall", DATABASE_URL=dsn).returncode == 0

@@ -338,3 +338,97 @@ def test_watching_says_look(app: Database) -> None:
         fetch(app.dsn, WATCH)
         fetch(app.dsn, "SELECT stability.unwatch('mails')")
         assert len(list(listener.notifies(timeout=5, stop_after=2))) == 2
+
+
+AUTOVACUUM = ["autovacuum_vacuum_scale_factor=0", "autovacuum_vacuum_threshold=10000"]
+
+
+def options(database: Database, table: str = "app.mail_queue") -> list[str]:
+    """The storage settings of a table, sorted."""
+    query = "SELECT unnest(reloptions) AS option FROM pg_class WHERE oid = %s::regclass ORDER BY option"
+    return fetch(database.dsn, query, table)
+
+
+def test_a_watched_table_is_vacuumed_early(app: Database) -> None:
+    """Else each read walks over the dead entries of a fifth of its rows; forgotten, it is as it was."""
+    fetch(app.dsn, "ALTER TABLE app.mail_queue SET (fillfactor = 70)")
+    fetch(app.dsn, WATCH)
+    assert options(app) == [*AUTOVACUUM, "fillfactor=70"]
+
+    fetch(app.dsn, "SELECT stability.unwatch('mails')")
+    assert options(app) == ["fillfactor=70"]
+
+
+def test_what_the_owner_set_stays(app: Database) -> None:
+    """Before the watch, and through it and after it, also where it is what we would have set."""
+    fetch(app.dsn, "ALTER TABLE app.mail_queue SET (autovacuum_vacuum_threshold = 10000)")
+    fetch(app.dsn, "ALTER TABLE app.box SET (autovacuum_vacuum_scale_factor = 0.5)")
+    fetch(app.dsn, WATCH)
+    fetch(app.dsn, "SELECT stability.watch('boxes', 'app.box', 'open')")
+    assert options(app) == AUTOVACUUM
+    assert options(app, "app.box") == ["autovacuum_vacuum_scale_factor=0.5", "autovacuum_vacuum_threshold=10000"]
+
+    fetch(app.dsn, "SELECT stability.unwatch('mails'), stability.unwatch('boxes')")
+    assert options(app) == ["autovacuum_vacuum_threshold=10000"]
+    assert options(app, "app.box") == ["autovacuum_vacuum_scale_factor=0.5"]
+
+
+def test_what_the_owner_changes_afterwards_is_his(app: Database) -> None:
+    """A value of ours that he changed or reset is not set again, and not taken back."""
+    fetch(app.dsn, WATCH)
+    fetch(app.dsn, "ALTER TABLE app.mail_queue SET (autovacuum_vacuum_threshold = 50)")
+    fetch(app.dsn, "ALTER TABLE app.mail_queue RESET (autovacuum_vacuum_scale_factor)")
+    fetch(app.dsn, WATCH)
+    migrate(app.dsn)
+    assert options(app) == ["autovacuum_vacuum_threshold=50"]
+
+    fetch(app.dsn, "SELECT stability.unwatch('mails')")
+    assert options(app) == ["autovacuum_vacuum_threshold=50"]
+
+
+def test_two_sources_share_what_was_set(app: Database) -> None:
+    """It goes with the last of them."""
+    fetch(app.dsn, WATCH)
+    fetch(app.dsn, "SELECT stability.watch('outgoing', 'app.mail_queue', $$box = 'out'$$)")
+    fetch(app.dsn, "SELECT stability.unwatch('mails')")
+    assert options(app) == AUTOVACUUM
+
+    fetch(app.dsn, "SELECT stability.unwatch('outgoing')")
+    assert options(app) == []
+
+
+def test_settings_wait_for_no_writer(app: Database) -> None:
+    """Where nothing else is lacking, as after an update from an older release, the call goes through beside them."""
+    fetch(app.dsn, WATCH)
+    fetch(app.dsn, "ALTER TABLE app.mail_queue RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)")
+    fetch(app.dsn, "DELETE FROM stability.tuned")
+    with psycopg.connect(app.dsn) as writer:
+        writer.execute("INSERT INTO app.mail_queue DEFAULT VALUES")
+        fetch(app.dsn, "SET lock_timeout = '2s'; " + WATCH)
+        writer.execute("INSERT INTO app.mail_queue DEFAULT VALUES")
+
+    assert options(app) == AUTOVACUUM
+
+
+def test_a_table_that_is_gone_leaves_no_record(app: Database) -> None:
+    """Its settings went with it, and another of its name is a new one."""
+    fetch(app.dsn, WATCH)
+    fetch(app.dsn, "DROP TABLE app.mail_queue")
+    fetch(app.dsn, "CREATE TABLE app.mail_queue (sent_at timestamptz)")
+    migrate(app.dsn)
+
+    assert options(app) == AUTOVACUUM
+    assert fetch(app.dsn, "SELECT count(*) FROM stability.tuned WHERE relation::text !~ '[a-z]'") == [0]
+
+
+@pytest.mark.parametrize("value", ["false", "off"])
+def test_autovacuum_that_is_off_is_told(app: Database, value: str) -> None:
+    """It is the owner's decision, and the reads pay for it."""
+    fetch(app.dsn, f"ALTER TABLE app.mail_queue SET (autovacuum_enabled = {value}, fillfactor = 70)")
+    fetch(app.dsn, WATCH)
+    assert fetch(app.dsn, "SELECT object, remedy FROM stability.problems()") == [
+        ("autovacuum of app.mail_queue", 'run "ALTER TABLE app.mail_queue RESET (autovacuum_enabled)"')
+    ]
+
+    fetch(app.dsn, "ALTER TABLE app.mail_queue RESET (autovacuum_enabled)")
+    assert fetch(app.dsn, "SELECT * FROM stability.problems()") == []
