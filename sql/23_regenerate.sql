@@ -5,7 +5,8 @@
 -- into an error, never into a false "stable". Sequential scans are off because a plan cached over a small or never
 -- analysed table would outlive that table's smallness; compilation is off because a missing index would then cost a
 -- second of it. No variable of theirs may have a name that a column could have had: it would stand in for the column
--- once that is dropped. What Postgres says of a value is not repeated, since the badge is public.
+-- once that is dropped. What Postgres says of a value is not repeated, since the badge is public. A source whose lock is
+-- not to be had within `lock_timeout` is not broken: that read fails, and the server tries again.
 CREATE OR REPLACE FUNCTION stability.regenerate() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -22,7 +23,7 @@ BEGIN
             E'\n    BEGIN\n        RETURN QUERY SELECT %1$L::text, n > 0, least(n, 1000)::integer, n > 1000,\n'
             '        (%2$s)::double precision, NULL::text\n'
             '        FROM (SELECT count(*) FROM (SELECT FROM (\n%3$s\n) AS a LIMIT 1001) AS a) AS c (n);\n'
-            '    EXCEPTION WHEN OTHERS THEN\n'
+            '    EXCEPTION\n    WHEN lock_not_available THEN\n        RAISE;\n    WHEN OTHERS THEN\n'
             '        RETURN QUERY SELECT %1$L::text, NULL::boolean, NULL::integer, NULL::boolean,\n'
             '            NULL::double precision,\n'
             '            CASE WHEN SQLSTATE ~ ''^(42|55|57)'' THEN SQLERRM\n'

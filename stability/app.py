@@ -107,11 +107,16 @@ class Stability:
         self.metrics.listening.set(listener == "live")
 
     async def _beat(self) -> None:
-        """One heartbeat for all clients: it names the version they should have seen, and the build of the pages."""
+        """One heartbeat for all clients: the version they should have seen, as of when, and the build of the pages."""
         while True:
             await asyncio.sleep(self.settings.heartbeat_seconds)
             now, system = datetime.now(UTC), self.hub.latest(*SYSTEM)
-            beat = {"time": timestamp(now), "version": system.version if system else 0, "build": pages.BUILD}
+            beat = {
+                "time": timestamp(now),
+                "as_of": timestamp(self.hub.observed[SYSTEM[0]]),
+                "version": system.version if system else 0,
+                "build": pages.BUILD,
+            }
             self.hub.publish(HEARTBEAT[0], {HEARTBEAT[1]: Row("beat", beat)}, now)
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from stability.errors import DatabaseError
 
 STATEMENT_TIMEOUT: Final = 2000  # milliseconds that Postgres gives one read
+LOCK_TIMEOUT: Final = 1500  # milliseconds of them that it may wait for a lock
 POOL: Final = 4  # connections kept; ten thousand browsers need no more, since clients never cause a query
 SERVER_ROLE: Final = "stability_server"
 
@@ -94,7 +95,7 @@ class Database:
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         connection = await connect(self.conninfo, "stability")
         await connection.execute(_STEP_DOWN)
-        await connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT}")
+        await connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT}; SET lock_timeout = {LOCK_TIMEOUT}")
         return connection
 
     @asynccontextmanager
@@ -135,6 +136,11 @@ def answered(error: BaseException) -> bool:
     """Whether it was the database that refused; else it is away, or going away (SQLSTATE class 08, 57P)."""
     state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
     return state is not None and not state.startswith(("08", "57P"))
+
+
+def cut_off(error: BaseException) -> bool:
+    """Whether the database was still working on a statement when its time was over; waiting for a lock is no work."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.errors.QueryCanceled)
 
 
 def reason(error: BaseException) -> str:

@@ -2,22 +2,26 @@
 
 The first hint reads at once. After that reading takes at most `READ_SHARE` of the time, so a storm of hints costs the
 database little and slow reads are asked for seldom; the last hint is always followed by a read. One read at a time.
-What a read costs is the least of the last `SAMPLES`: one that met a busy moment, or had to connect, delays nobody.
+What a read costs is the least of the last `SAMPLES`: one that met a busy moment, or had to connect, delays nobody. One
+that the statement timeout cut off has cost its time as well; one that waited for a lock has cost none.
+
+A look that waits for the end of such a rest is not unanswered: the deadline counts from then, where the rest is short.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
 from time import monotonic
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stability.database import Database, reason
+from stability.database import Database, cut_off, reason
 from stability.errors import DatabaseError
 from stability.hub import Hub
 from stability.monitors.monitor import Look, Monitor, Reading
@@ -29,7 +33,10 @@ POLLED: Final = 1.0  # seconds between reads where listening does not work
 COALESCE: Final = 0.25  # seconds between two frames of a row that only progresses
 RENEW: Final = 1.0  # seconds between two frames that only say that work goes on
 PROOF_DEADLINE: Final = 5.0  # seconds that a look may stay unanswered before the state is unknown
+SLOW: Final = 1.0  # seconds of rest from which on an operator should know of it
 RETRY: Final = 0.25  # seconds after a read that failed
+
+Outcome: TypeAlias = Literal["answered", "cut off", "failed"]
 
 _log = structlog.get_logger(__name__)
 
@@ -62,7 +69,8 @@ class Refresher:
         self._looked = inf  # when the newest answered read began: what changed since was committed since
         self._held_due = inf
         self._full_due = inf
-        self._failing = False
+        self._failing = self._slow = False
+        self._rested = -inf  # when the rest after the last answer is over, in monotonic seconds
         self._register = Register()
         self._published = asyncio.Event()
         self._costs: deque[float] = deque((0.0,) * SAMPLES, maxlen=SAMPLES)  # seconds
@@ -128,11 +136,42 @@ class Refresher:
                 self._wanted, self._asked, self._full_due = frozenset(), inf, monotonic() + POLLED
                 continue
             started = monotonic()
-            answered = await self._read()
+            outcome = await self._read()
             spent = monotonic() - started
-            self._timed(self._monitor.topic, spent, answered)
-            self._costs.append(spent)
-            await asyncio.sleep(min(min(self._costs) / READ_SHARE, PROOF_DEADLINE) if answered else RETRY)
+            self._timed(self._monitor.topic, spent, outcome == "answered")
+            if outcome != "failed":
+                self._costs.append(spent)
+            await self._rest(outcome)
+
+    async def _rest(self, outcome: Outcome) -> None:
+        """Ask nothing of the database for as long as the last reads have earned it."""
+        pause = min(self._costs) / READ_SHARE
+        if outcome != "answered":
+            pause = RETRY if outcome == "failed" else max(RETRY, pause)
+        over = monotonic() + pause
+        if outcome == "answered":
+            self._rested = over
+            self._tell_pace(pause)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+                await asyncio.sleep(self._verdict_at(self._asked) - monotonic())
+            self._unproven()
+        await asyncio.sleep(over - monotonic())
+
+    def _tell_pace(self, pause: float) -> None:
+        slow = pause >= (SLOW / 2 if self._slow else SLOW)
+        if slow and not self._slow:
+            _log.warning(
+                "reads are slow; `stability doctor` may know why", topic=self._monitor.topic, rest=round(pause, 1)
+            )
+        elif self._slow and not slow:
+            _log.info("reads are fast again", topic=self._monitor.topic)
+        self._slow = slow
+
+    def _verdict_at(self, asked: float) -> float:
+        """When what was asked then becomes unknown without an answer; it may have to wait for the end of a rest."""
+        return min(max(asked, self._rested), asked + PROOF_DEADLINE) + PROOF_DEADLINE
 
     async def _until_wanted(self) -> None:
         due = min(self._full_due, self._held_due)
@@ -150,15 +189,16 @@ class Refresher:
             self._held, self._held_due = frozenset(), inf
         self._wake.clear()
 
-    async def _read(self) -> bool:
-        """Read what is wanted and publish it; whether the database answered."""
+    async def _read(self) -> Outcome:
+        """Read what is wanted and publish it."""
         look, self._wanted = Look(self._wanted, self._listener), frozenset()
         began, hinted, self._hinted = monotonic(), self._hinted, inf
         asked, self._asked = min(self._asked, began), inf
         era, loop = self._era, asyncio.get_running_loop()
         # The verdict is due at the deadline of what was asked first; a read has its whole time however late it begins,
         # or one that needs longer than what is left would never end.
-        verdict = loop.call_later(max(asked + PROOF_DEADLINE - monotonic(), 0), self._unanswered)
+        left = self._verdict_at(asked) - began
+        verdict = loop.call_later(max(left, 0), self._unanswered if left > 0 else self._unproven)
         try:
             async with asyncio.timeout(PROOF_DEADLINE), self._database.reading() as connection:
                 if not self._admitted:
@@ -175,12 +215,12 @@ class Refresher:
                 await self._register.release(connection)
         except (SQLAlchemyError, DatabaseError, OSError, TimeoutError) as error:
             self._fail(error, asked)
-            return False
+            return "cut off" if cut_off(error) else "failed"
         finally:
             verdict.cancel()
         self._recover()
         self._admitted = era == self._era
-        return True
+        return "answered"
 
     def _publish(self, look: Look, reading: Reading) -> None:
         gone = dict.fromkeys(look.keys - reading.rows.keys()) if look.keys else {}
@@ -215,7 +255,7 @@ class Refresher:
     def _fail(self, error: Exception, asked: float) -> None:
         self._asked = asked
         self._want(None)
-        if monotonic() - asked >= PROOF_DEADLINE:
+        if monotonic() >= self._verdict_at(asked):
             self._unproven()
         self._tell_failing(reason(error))
 

@@ -1,16 +1,32 @@
 """Reading the truth: what is not answered in time is unknown, a failure heals by itself, a storm costs little."""
 
+import asyncio
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
-from stability.refresher import PROOF_DEADLINE
+from stability import database as pool
+from stability import refresher, revision
+from stability.app import create_app
+from stability.frames import encode
+from stability.hub import Hub
+from stability.monitors import jobs
+from stability.monitors.monitor import Look, Reading
+from stability.refresher import PROOF_DEADLINE, READ_SHARE, SAMPLES, Refresher
+from stability.settings import load
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch
-from tests.fixtures.server import Serving
+from tests.fixtures.server import Serving, hosting
+from tests.fixtures.work import begin_work
 
 LIVE = "/api/system-status/live"
+PATIENCE = 15.0  # seconds, on a busy machine
 BOUND = PROOF_DEADLINE + 1.0
 READING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'test_server'"
@@ -81,3 +97,141 @@ def test_a_storm_costs_few_reads(serving: Serving, database: Database) -> None:
     )
     assert 0 < reads[0] < commits / 4
     assert len(client.named("status")) < commits / 10
+
+
+def slow_down(database: Database, seconds: float) -> None:
+    """Let each read take so long, and count the reads in a sequence, which no snapshot hides."""
+    fetch(database.dsn, "CREATE SEQUENCE looks")
+    fetch(
+        database.dsn,
+        f"CREATE VIEW slow AS SELECT FROM (SELECT nextval('looks') AS look, pg_sleep({seconds})::text) AS s"
+        " WHERE look < 0",
+    )
+    fetch(database.dsn, "SELECT stability.watch('slow', 'slow', 'true')")
+
+
+async def spans(
+    database: Database, number: int, ask: Callable[[Refresher], None], reread_seconds: float = 0
+) -> list[tuple[float, float]]:
+    """When each of the next reads began and ended, in monotonic seconds, while `ask` is called without end."""
+    seen: list[tuple[float, float]] = []
+
+    async def read(connection: AsyncConnection, look: Look) -> Reading:
+        began = time.monotonic()
+        try:
+            return await jobs.MONITOR.read(connection, look)
+        finally:
+            seen.append((began, time.monotonic()))
+
+    truth = pool.Database(database.server_dsn)
+    reader = Refresher(
+        replace(jobs.MONITOR, read=read),
+        truth,
+        Hub(encode),
+        admit=revision.check,
+        reread_seconds=reread_seconds,
+    )
+    reader.live()
+    running = asyncio.create_task(reader.run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while len(seen) < number:
+                ask(reader)
+                await asyncio.sleep(0)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await truth.close()
+    return seen
+
+
+def rests(seen: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """After each read: the seconds until the next, and the least that the last reads took."""
+    return [
+        (following[0] - last[-1][1], min(ended - began for began, ended in last))
+        for last, following in zip(zip(*(seen[n:] for n in range(SAMPLES)), strict=False), seen[SAMPLES:], strict=False)
+    ]
+
+
+ASKED: dict[str, tuple[Callable[[Refresher], None], float, bool]] = {
+    "by hints without end": (lambda reader: reader.hint(None), 0, False),
+    "by hints of the register": (lambda reader: reader.hint(None, 1), 0, False),
+    "by the periodic read": (lambda _reader: None, 0.001, False),
+    "by polling while work goes on": (lambda _reader: None, 0, True),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ASKED)
+async def test_slow_reads_take_a_twentieth_of_the_time(database: Database, way: str) -> None:
+    """Whoever asks for them: a read of 20 ms is followed by 400 ms without one, and so in proportion."""
+    ask, reread_seconds, busy = ASKED[way]
+    slow_down(database, 0.02)
+    if busy:
+        begin_work(database)
+    seen = await spans(database, SAMPLES + 3, ask, reread_seconds)
+
+    assert [rest >= cost / READ_SHARE for rest, cost in rests(seen)] == [True] * 3
+
+
+@pytest.mark.anyio
+async def test_reads_that_are_cut_off_rest_as_well(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database worked on them for all of the statement timeout, and they are asked for again and again."""
+    monkeypatch.setattr(pool, "STATEMENT_TIMEOUT", 50)
+    slow_down(database, 60)
+    seen = await spans(database, SAMPLES + 2, lambda _reader: None)
+
+    assert [rest >= cost / READ_SHARE for rest, cost in rests(seen)] == [True] * 2
+
+
+@pytest.mark.anyio
+async def test_reads_that_wait_for_a_lock_need_no_rest(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cost nothing, and whoever holds the lock may end at any moment: it is tried again soon."""
+    monkeypatch.setattr(pool, "LOCK_TIMEOUT", 500)
+    with psycopg.connect(database.dsn) as owner:
+        owner.execute("LOCK TABLE public.import_job IN ACCESS EXCLUSIVE MODE")
+        seen = await spans(database, SAMPLES + 2, lambda _reader: None)
+
+    assert sum(ended - began for began, ended in seen) / READ_SHARE > PATIENCE
+    assert len(seen) == SAMPLES + 2
+
+
+def test_a_change_that_waits_for_a_rest_is_not_unknown(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint comes while a read ends whose rest takes as long as the deadline: late, yet answered."""
+    monkeypatch.setattr(refresher, "PROOF_DEADLINE", 2.0)
+    slow_down(database, 2.0 * READ_SHARE)
+    app = create_app(load(reread_seconds=0.01), conninfo=database.server_dsn)
+    with hosting(app) as url, Follower(url + LIVE) as client:
+        client.wait_for_stable(True)
+        look = max(SAMPLES + 1, *fetch(database.dsn, "SELECT last_value + 1 FROM looks"))
+        while fetch(database.dsn, "SELECT last_value FROM looks") < [look]:
+            time.sleep(0.005)
+        begin_work(database)
+        client.wait_for_stable(False)
+        assert client.messages[client.messages.index(True) :] == [True, False]
+
+
+def test_a_rest_that_is_too_long_is_unknown(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old news is not shown in green until the look; it is asked for late, and then it is the truth."""
+    monkeypatch.setattr(refresher, "PROOF_DEADLINE", 0.5)
+    slow_down(database, 0.1)
+    app = create_app(load(reread_seconds=0.01), conninfo=database.server_dsn)
+    with hosting(app) as url, Follower(url + LIVE) as client:
+        client.wait_for_stable(True)
+        look = max(SAMPLES + 1, *fetch(database.dsn, "SELECT last_value + 1 FROM looks"))
+        while fetch(database.dsn, "SELECT last_value FROM looks") < [look]:
+            time.sleep(0.005)
+        begin_work(database)
+        client.wait_for_stable(None)
+        assert fetch(database.dsn, "SELECT last_value FROM looks") == [look]
+        client.wait_for_stable(False)
+
+
+@pytest.mark.anyio
+async def test_slow_reads_are_told_once(database: Database) -> None:
+    """When they begin to be slow, not at each of them."""
+    slow_down(database, 0.06)
+    with capture_logs() as logs:
+        await spans(database, SAMPLES + 2, lambda _reader: None, 0.001)
+
+    assert [line["event"] for line in logs] == ["reads are slow; `stability doctor` may know why"]

@@ -113,13 +113,14 @@ def _until(answer: httpx.Response, mark: str) -> str:
     return text
 
 
-def test_heartbeats_name_version_and_build(start_server: Callable[..., Serving], follow: Follow) -> None:
-    """A client detects silence, a missed state and a new build by them."""
-    client = follow(start_server(STABILITY_HEARTBEAT_SECONDS="0.2").url)
+def test_heartbeats_name_version_proof_and_build(start_server: Callable[..., Serving], follow: Follow) -> None:
+    """A client detects silence, a missed state and a new build by them, and how old the proof of the state is."""
+    client = follow(start_server(STABILITY_HEARTBEAT_SECONDS="0.2", STABILITY_REREAD_SECONDS="0.1").url)
     client.wait_for(lambda client: len(client.named("heartbeat")) >= 2)
-    beat = client.named("heartbeat")[-1].data
-    assert beat.keys() == {"time", "version", "build"}
-    assert beat["version"] == client.named("status")[-1].data["version"]
+    beat, status = client.named("heartbeat")[-1].data, client.named("status")[-1].data
+    assert beat.keys() == {"time", "as_of", "version", "build"}
+    assert beat["version"] == status["version"]
+    assert status["as_of"] < beat["as_of"] <= beat["time"]
 
 
 def test_the_same_state_without_a_stream(hosted: str, database: Database) -> None:
