@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -20,9 +20,9 @@ PATIENCE = 60.0  # seconds
 
 
 @contextlib.contextmanager
-def database() -> Iterator[str]:
-    """An embedded Postgres in a folder of its own."""
-    with folder() as data, EmbeddedPostgres(data) as server:
+def database(options: Mapping[str, str] | None = None) -> Iterator[str]:
+    """An embedded Postgres in a folder of its own, with settings of its own."""
+    with folder() as data, EmbeddedPostgres(data, options) as server:
         yield server.dsn
 
 
