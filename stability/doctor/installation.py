@@ -66,7 +66,8 @@ async def installation(conninfo: str, username: str) -> AsyncIterator[Finding]:
 
 
 def _timed_out(error: SQLAlchemyError) -> bool:
-    return isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.errors.QueryCanceled)
+    cut_off = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
+    return isinstance(error, DBAPIError) and isinstance(error.orig, cut_off)
 
 
 async def _locks(conninfo: str) -> AsyncIterator[Finding]:
