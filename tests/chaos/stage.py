@@ -23,6 +23,7 @@ from tests.fixtures.server import Serving, free_port, serve
 from tests.fixtures.wire import Wire
 from tests.fixtures.work import begin_work, end_work
 
+SEEN: Final = 1.0  # seconds that a server without any trouble may need to tell of a commit
 # what is logged at the beginning and at the end of each condition
 CONDITIONS: Final = {
     "listener lost, the state is unknown until it is back": "listening",
@@ -65,7 +66,7 @@ class Stage:
         return Counter(json.loads(line)["event"] for line in self.log.read_text().splitlines()[self.told :])
 
     @contextmanager
-    def fault(self, what: str, *, stale: float = 0) -> Iterator["Watch"]:
+    def fault(self, what: str, *, stale: float = SEEN) -> Iterator["Watch"]:
         """Something breaks in the block; at its end the truth is shown, and what happened meanwhile is judged.
 
         The old state may outlive its truth by `stale` seconds, and no wrong state is shown otherwise. Every change of

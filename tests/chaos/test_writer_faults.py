@@ -99,6 +99,7 @@ def test_a_burst(stage: Stage) -> None:
             watch.repaired()
             stage.work(begins=False)
             watch.truth(HINTED)
+        client.wait_for_stable(True)
         assert client.messages == [True, False, True]
         assert len(client.named("status")) < BURST / 100
 
