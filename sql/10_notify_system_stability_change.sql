@@ -12,7 +12,8 @@
 -- register closes what every other server has been told of too.
 --
 -- PREPARE TRANSACTION fails after a NOTIFY, and so does every commit with one while the queue is full. A server does
--- not arm then; what was armed before may be open still.
+-- not arm then; what was armed before may be open still. Silence because the queue is half full is the exception to
+-- what is said above: a server learns of it at its next look, and until then a writer is seen by periodic looks alone.
 --
 -- It runs with the writer's rights. Every name is qualified, down to the operators, because the writer's search_path is
 -- anybody's. The exception block, for a database where something of this is missing or forbidden, takes 0.2 µs;

@@ -61,7 +61,7 @@ AS $$
     UNION ALL
     SELECT 'setting max_prepared_transactions',
         'is not 0: no hints are sent, since a NOTIFY makes PREPARE TRANSACTION fail',
-        'set it to 0 if nobody uses two-phase commit; else changes are seen at the next periodic read'
+        'set it to 0 if nobody uses two-phase commit; else the server looks once a second'
     WHERE current_setting('max_prepared_transactions') <> '0'
 
     UNION ALL

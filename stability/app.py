@@ -86,8 +86,8 @@ class Stability:
             refresher.live()
 
     def _lost(self, _reason: str) -> None:
-        self._condition("lost")
-        self.metrics.losses.inc()
+        if self._condition("lost"):
+            self.metrics.losses.inc()
         self.database.renew()
         for refresher in self.refreshers:
             refresher.lost()
@@ -97,14 +97,17 @@ class Stability:
         for refresher in self.refreshers:
             refresher.poll()
 
-    def _condition(self, listener: str) -> None:
+    def _condition(self, listener: str) -> bool:
+        """Tell how hints travel; whether that is news."""
         now = datetime.now(UTC)
         told = self.hub.latest(*LISTENER)
-        if told is None or told.row is None or told.row.state != listener:
+        news = told is None or told.row is None or told.row.state != listener
+        if news:
             self.hub.publish(
                 LISTENER[0], {LISTENER[1]: Row(listener, {"listener": listener, "since": timestamp(now)})}, now
             )
         self.metrics.listening.set(listener == "live")
+        return news
 
     async def _beat(self) -> None:
         """One heartbeat for all clients: the version they should have seen, as of when, and the build of the pages."""
@@ -113,7 +116,7 @@ class Stability:
             now, system = datetime.now(UTC), self.hub.latest(*SYSTEM)
             beat = {
                 "time": timestamp(now),
-                "as_of": timestamp(self.hub.observed[SYSTEM[0]]),
+                "as_of": timestamp(self.hub.observed.get(SYSTEM[0], now)),
                 "version": system.version if system else 0,
                 "build": pages.BUILD,
             }
@@ -121,7 +124,10 @@ class Stability:
 
     @asynccontextmanager
     async def running(self, also: Sequence[Background] = ()) -> AsyncIterator[None]:
-        """Run all parts; the crash of one ends them all, and the server with them."""
+        """Run all parts; the crash of one ends them all, and our own server with them.
+
+        A host may outlive that: nothing may go on telling what nobody proves any more.
+        """
         with self.hub.subscribe(self._note_state):
             try:
                 async with asyncio.TaskGroup() as group:
@@ -138,6 +144,8 @@ class Stability:
                     for task in tasks:
                         task.cancel()
             finally:
+                self._lost("the parts have ended")
+                self.hub.close()
                 await self.database.close()
 
     def _note_state(self) -> None:

@@ -43,11 +43,14 @@ def prepare_home(home: Path) -> Account:
 
 
 @contextlib.contextmanager
-def alone_in(home: Path) -> Iterator[None]:
-    """One start at a time per folder; the lock goes with the process."""
+def alone_in(home: Path, *, wait: bool = True) -> Iterator[None]:
+    """One start at a time per folder; the lock goes with the process.
+
+    Without `wait` it raises BlockingIOError where another process is starting there.
+    """
     lock = os.open(home, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(lock)

@@ -36,8 +36,8 @@ class Metrics:
         self._canary_delay = 0.0
         self.delay = Histogram(
             "stability_commit_to_frame_seconds",
-            "From the commit that changed a state to the frame that tells it, at most: since its hint was sent, or "
-            "since the read before, where no hint was needed",
+            "From the commit that changed a state to the frame that tells it, about: since its hint came plus what the "
+            "last canary took, or since the read before, where no hint was needed",
             ["topic"],
             buckets=(*_DELAYS, 10, 30),
             registry=registry,
@@ -72,7 +72,7 @@ class Metrics:
         self.canary.observe(seconds)
 
     def told(self, topic: str, seconds: float, hinted: bool) -> None:
-        """Note a change of state in `topic` that is told `seconds` after its hint came, or after the read before."""
+        """Note a change of state in `topic`, told `seconds` after its hint, or if not `hinted` the last read."""
         self.delay.labels(topic).observe(seconds + self._canary_delay * hinted)
 
     def follow(self, topic: str, waiting: Callable[[], bool], fence_age: Callable[[], float]) -> None:

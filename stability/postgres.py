@@ -116,7 +116,7 @@ class EmbeddedPostgres:
             told_at = now
             try:
                 account = cluster.prepare_home(self._home)
-                with cluster.alone_in(self._home):
+                with cluster.alone_in(self._home, wait=False):
                     self._process = self._launch(account)
             except (OSError, EmbeddedError) as error:
                 _log.debug("Postgres cannot be started", reason=str(error))

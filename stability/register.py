@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stability.snapshot import Snapshot
 
-LEASE: Final = 60.0  # seconds that triggers go on sending hints after the last server ended
-PROLONG: Final = 20.0  # seconds between two times that we arm it
+LEASE: Final = 60.0  # seconds that triggers go on sending hints after the last server ended, at most
+PROLONG: Final = 20.0  # seconds between two times that we see whether half of that is over
 POLL: Final = 0.1  # seconds between two looks while hints are off
 SLOW_POLL: Final = 1.0  # the same where looking more often helps nobody
 LINGER: Final = 1.0  # seconds that we go on looking after the last active row
@@ -61,7 +61,7 @@ class Register:
         """Before a look and on its connection: arm the register if it is time to."""
         if now < self._arm_at:
             return
-        relied_on = None if not self._armed else self._value if self.waiting else 0
+        relied_on = self._value if self._armed else None
         self._value, fence = (await connection.execute(_ARM, {"relied_on": relied_on, "lease": LEASE})).one()
         self._armed, self._arm_at = self._armed or self._value > 0, now + PROLONG
         if fence is not None or not self._value:

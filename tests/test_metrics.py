@@ -4,6 +4,7 @@ import httpx
 import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
+from stability.postgres import EmbeddedPostgres
 from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
@@ -59,3 +60,15 @@ def test_what_keeps_it_polling(serving: Serving, database: Database) -> None:
         writer.commit()
         eventually(lambda: scrape(serving, "stability_hints_awaited", TOPIC) == 1)
     assert scrape(serving, "stability_fence_age_seconds", TOPIC) == 0
+
+
+def test_an_outage_is_one_loss(serving: Serving, database: Database, cluster: EmbeddedPostgres) -> None:
+    """However often the listener tries in vain."""
+    with Follower(f"{serving.url}/api/system-status/live") as client:
+        client.wait_for_stable(True)
+        with database.away():
+            client.wait_for_stable(None)
+            refused = f'FATAL:  database "{database.name}" is not currently accepting connections'
+            eventually(lambda: cluster.log.read_text().count(refused) > 3)
+        client.wait_for_stable(True)
+        assert scrape(serving, "stability_listener_losses_total", {}) == 1

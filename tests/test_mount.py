@@ -1,6 +1,8 @@
 """The application inside another one, under a path of its own."""
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -54,3 +56,22 @@ def test_signing_in_leads_back_below_the_prefix(url: str) -> None:
     """The form's redirect is relative to where it is."""
     answer = httpx.post(f"{url}/login", data={"token": "sesame"})
     assert httpx.URL(f"{url}/login").join(answer.headers["location"]) == httpx.URL(f"{url}/")
+
+
+def test_a_part_that_crashes_leaves_no_old_state(database: Database) -> None:
+    """The host lives on, and so does our application in it: from then on it knows nothing, and says so."""
+    crash = threading.Event()
+
+    async def part() -> None:
+        await asyncio.to_thread(crash.wait)
+        raise RuntimeError("a part crashed")
+
+    with hosting(create_app(load(), conninfo=database.server_dsn, also=[part])) as url:
+        with Follower(f"{url}/api/system-status/live") as client:
+            client.wait_for_stable(True)
+            crash.set()
+            client.wait_for(lambda client: client.ended)
+            assert client.named("bye")
+        assert httpx.get(f"{url}/readyz").status_code == 503
+        with Follower(f"{url}/api/system-status/live") as client:
+            assert client.messages == [None]

@@ -30,7 +30,7 @@ PATIENCE = 15.0  # seconds, on a busy machine
 BOUND = PROOF_DEADLINE + 1.0
 READING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'test_server'"
-    " AND query LIKE '%%read_activity%%' AND state = 'active'"
+    " AND query LIKE '%read_activity%' AND state = 'active'"
 )
 
 
@@ -87,13 +87,13 @@ def test_a_storm_costs_few_reads(serving: Serving, database: Database) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        client.wait_for(lambda client: bool(client.named("status")[-1].data["sources"]))
+        client.wait_for(lambda client: bool(client.named("status")[-1].data["sources"]["analytics_tasks"]["count"]))
         fetch(database.dsn, "UPDATE worker.tasks SET state = 'completed'")
         client.wait_for_stable(True, 1.0)
     reads = fetch(
         database.dsn,
         "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"
-        " WHERE d.datname = current_database() AND query LIKE '%%clock_timestamp() AS as_of%%'",
+        " WHERE d.datname = current_database() AND query LIKE '%clock_timestamp() AS as_of%'",
     )
     assert 0 < reads[0] < commits / 4
     assert len(client.named("status")) < commits / 10
@@ -193,7 +193,6 @@ async def test_reads_that_wait_for_a_lock_need_no_rest(database: Database, monke
         seen = await spans(database, SAMPLES + 2, lambda _reader: None)
 
     assert sum(ended - began for began, ended in seen) / READ_SHARE > PATIENCE
-    assert len(seen) == SAMPLES + 2
 
 
 def test_a_change_that_waits_for_a_rest_is_not_unknown(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

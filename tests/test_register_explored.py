@@ -1,11 +1,12 @@
 """Every interleaving of writers and servers: nobody waits for a hint that will not come.
 
-A model of sql/10, 17 and 18 and of stability/register.py, one step per thing that Postgres does at once. A writer takes
-a snapshot, then a transaction id, then reads the register, then commits or rolls back, and begins anew. A server arms
-(the value and the id at once), commits that, takes a snapshot, reads the register, judges, and disarms what a hint
-carried. Servers crash, work is finished and leases run out at any moment. Nothing is bounded but how many writers and
-servers there are at a time: worlds that differ in nothing that anybody will ever look at count as one, and of those
-there are finitely many. Rules that are known to be needed are taken out one by one, and each time a wake-up is lost.
+A model of sql/10, 17 and 18 and of stability/register.py, one step per thing that Postgres does at once. A writer
+takes a transaction id, then reads the register, then commits or rolls back, and begins anew; when it took its snapshot
+matters only to the mutant that reads the register through it. A server arms (the value and the id at once), commits
+that, takes a snapshot, reads the register, judges, and disarms what a hint carried. Servers crash, work is finished
+and leases run out at any moment. Nothing is bounded but how many writers and servers there are at a time: worlds that
+differ in nothing that anybody will ever look at count as one, and of those there are finitely many. Rules that are
+known to be needed are taken out one by one, and each time a wake-up is lost.
 """
 
 from collections import deque
@@ -20,6 +21,7 @@ EARLY: Final = "a fence from the arming statement's snapshot"
 COMPARE: Final = "closing without comparing"
 BLIND: Final = "prolonging without comparing"
 RECHECK: Final = "no look at the register when the truth is read"
+CLOCK: Final = "the clock read before the lease is prolonged"
 FIRST: Final = "relying on a value that was there before the server listened"
 LAST: Final = "closing by the last hint alone"
 SNAPSHOT: Final = "the register read through a snapshot"
@@ -125,15 +127,19 @@ def _servers(world: World, mutant: str | None) -> Iterator[World]:
         yield from _step(world, n, mutant)
 
 
-def _step(world: World, n: int, mutant: str | None) -> Iterator[World]:
+def _step(world: World, n: int, mutant: str | None) -> Iterator[World]:  # noqa: C901 -- one case per step
     server = world.servers[n]
     match server.step:
         case "arm":
             yield from _arm(world, n, mutant)
         case "commit":
             yield world.server(n, step="look", arming=0)._replace(completed=max(world.completed, server.arming))
+        case "prolong":
+            yield world._replace(register=FRESH, lapsed=False).server(n, value=FRESH, step="look")
         case "look":
             yield world.server(n, step="read", snapshot=(world.row, world.xmin > server.fence))
+            if server.value and not server.carried:
+                yield world.server(n, step="arm")
         case "read":
             yield _judge(world, n, mutant)
         case "disarm":
@@ -146,7 +152,10 @@ def _step(world: World, n: int, mutant: str | None) -> Iterator[World]:
 
 def _arm(world: World, n: int, mutant: str | None) -> Iterator[World]:
     server = world.servers[n]
-    relies = server.waiting and (mutant == BLIND or 0 != server.value == world.open)
+    relies = 0 != server.value == world.open or (server.waiting and mutant == BLIND)
+    if relies and mutant == CLOCK:
+        yield world.server(n, step="prolong")
+        return
     fresh = world._replace(register=FRESH, lapsed=False)
     keeps = world.open and (server.armed or mutant == FIRST)
     for after in (world, fresh) if keeps else (fresh,):
@@ -252,6 +261,7 @@ NEEDED = {
     FENCE: (1, 1),
     EARLY: (2, 1),
     BLIND: (1, 1),
+    CLOCK: (1, 1),
     RECHECK: (1, 1),
     SNAPSHOT: (1, 1),
     COMPARE: (1, 2),

@@ -81,7 +81,7 @@ def of_the_server(facts: Facts) -> Iterator[Finding]:
             "standby",
             "problem",
             "This is a standby: it cannot LISTEN, and it shows the past.",
-            "name the primary in DATABASE_URL; with several hosts add target_session_attrs=read-write",
+            "name the primary in DATABASE_URL, or all hosts separated by commas: the primary among them is found",
         )
 
 

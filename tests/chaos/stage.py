@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,11 +24,10 @@ from tests.fixtures.wire import Wire
 from tests.fixtures.work import begin_work, end_work
 
 SEEN: Final = 1.0  # seconds that a server without any trouble may need to tell of a commit
-# what is logged at the beginning and at the end of each condition
-CONDITIONS: Final = {
-    "listener lost, the state is unknown until it is back": "listening",
-    "cannot read the state": "reading the state again",
-}
+# what is logged at the beginning of a condition, and at its end
+LOST: Final = "listener lost, the state is unknown until it is back"
+UNREADABLE: Final = "cannot read the state"
+END: Final = {LOST: "listening", UNREADABLE: "reading the state again"}
 
 
 @dataclass
@@ -66,11 +65,13 @@ class Stage:
         return Counter(json.loads(line)["event"] for line in self.log.read_text().splitlines()[self.told :])
 
     @contextmanager
-    def fault(self, what: str, *, stale: float = SEEN) -> Iterator["Watch"]:
+    def fault(
+        self, what: str, conditions: Sequence[str] = (), *, stale: float = SEEN, news: Sequence[str] = ()
+    ) -> Iterator["Watch"]:
         """Something breaks in the block; at its end the truth is shown, and what happened meanwhile is judged.
 
-        The old state may outlive its truth by `stale` seconds, and no wrong state is shown otherwise. Every change of
-        condition is logged once.
+        The old state may outlive its truth by `stale` seconds, and no wrong state is shown otherwise. The beginning and
+        the end of each of `conditions` is logged once, and `news`, and nothing else but a read that was under way.
         """
         self.await_rest()
         self.truths = [replace(self.truths[-1], done=time.monotonic())]
@@ -82,8 +83,8 @@ class Stage:
         print(f"\n{what}: {watch.told(verdict)}; logged: {', '.join(logged) or 'nothing'}")
         assert verdict.lied == 0, self.onlooker.shown
         assert verdict.stale <= stale
-        eventually(lambda: all(self.logged()[lost] <= self.logged()[back] for lost, back in CONDITIONS.items()))
-        assert set(self.logged().values()) <= {1}
+        met = {*conditions, *({UNREADABLE} & self.logged().keys())}
+        eventually(lambda: self.logged() == Counter([*news, *met, *(END[condition] for condition in met)]))
 
 
 class Watch:

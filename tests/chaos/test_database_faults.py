@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from stability.postgres import EmbeddedPostgres
-from tests.chaos.stage import Stage, database_of, own_cluster, socket_of, staged
+from tests.chaos.stage import LOST, UNREADABLE, Stage, database_of, own_cluster, socket_of, staged
 from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.standby import make_standby
@@ -26,7 +26,8 @@ slow = pytest.mark.chaos
 @pytest.mark.parametrize("which", ["stability listener", "stability"])
 def test_a_killed_backend(stage: Stage, which: str) -> None:
     """The listener's, or those that read: the truth within a second."""
-    with stage.fault(f"backend of '{which}' killed", stale=KILLED_WITHIN) as watch:
+    conditions = [LOST] if which == "stability listener" else []
+    with stage.fault(f"backend of '{which}' killed", conditions, stale=KILLED_WITHIN) as watch:
         kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         assert fetch(stage.database.dsn, f"{kill} AND application_name = %s", which)
         stage.work(begins=True)
@@ -36,7 +37,7 @@ def test_a_killed_backend(stage: Stage, which: str) -> None:
 @slow
 def test_a_deaf_connection(stage: Stage) -> None:
     """Queries are answered, notifications are dropped without a word."""
-    with stage.fault("listener deaf", stale=DEAF_WITHIN) as watch:
+    with stage.fault("listener deaf", [LOST], stale=DEAF_WITHIN) as watch:
         with stage.line.silent(to=b"LISTEN"):
             watch.unknown(DEAF_WITHIN)
             stage.work(begins=True)
@@ -47,7 +48,7 @@ def test_a_deaf_connection(stage: Stage) -> None:
 @slow
 def test_a_half_open_line(stage: Stage) -> None:
     """Nothing comes back and nobody is told."""
-    with stage.fault("line half open", stale=DEAF_WITHIN) as watch:
+    with stage.fault("line half open", [LOST, UNREADABLE], stale=DEAF_WITHIN) as watch:
         with stage.line.silent():
             stage.work(begins=True)
             watch.unknown(DEAF_WITHIN)
@@ -58,7 +59,7 @@ def test_a_half_open_line(stage: Stage) -> None:
 
 def test_stopped_and_started(own_stage: Stage, postgres: EmbeddedPostgres) -> None:
     """Postgres is stopped fast, as for an upgrade, and work begins as soon as it is back."""
-    with own_stage.fault("Postgres stopped fast") as watch:
+    with own_stage.fault("Postgres stopped fast", [LOST]) as watch:
         postgres.stop()
         watch.unknown(KILLED_WITHIN)
         postgres.start()
@@ -70,7 +71,7 @@ def test_stopped_and_started(own_stage: Stage, postgres: EmbeddedPostgres) -> No
 @pytest.mark.parametrize("whole", [True, False], ids=["postmaster", "one backend"])
 def test_crashed(own_stage: Stage, postgres: EmbeddedPostgres, whole: bool) -> None:
     """SIGKILL of the postmaster, or of one backend, which makes it restart all others."""
-    with own_stage.fault(f"{'postmaster' if whole else 'one backend'} crashed by SIGKILL") as watch:
+    with own_stage.fault(f"{'postmaster' if whole else 'one backend'} crashed by SIGKILL", [LOST]) as watch:
         assert postgres.pid is not None
         with psycopg.connect(own_stage.database.dsn) as victim:
             os.kill(postgres.pid if whole else victim.info.backend_pid, signal.SIGKILL)
@@ -88,7 +89,7 @@ def test_crashed(own_stage: Stage, postgres: EmbeddedPostgres, whole: bool) -> N
 @pytest.mark.parametrize("seconds", [pytest.param(20.0, marks=slow)])
 def test_frozen(own_stage: Stage, postgres: EmbeddedPostgres, seconds: float) -> None:
     """SIGSTOP of all of Postgres: the connections live on and nothing is answered."""
-    with own_stage.fault(f"Postgres frozen for {seconds:g} s") as watch, ExitStack() as thaw:
+    with own_stage.fault(f"Postgres frozen for {seconds:g} s", [LOST, UNREADABLE]) as watch, ExitStack() as thaw:
         for process in _family(postgres):
             os.kill(process, signal.SIGSTOP)
             thaw.callback(os.kill, process, signal.SIGCONT)
@@ -102,7 +103,7 @@ def test_frozen(own_stage: Stage, postgres: EmbeddedPostgres, seconds: float) ->
 
 def test_moved(own_stage: Stage, postgres: EmbeddedPostgres) -> None:
     """Postgres is started elsewhere, and the proxy in between leads there."""
-    with ExitStack() as stack, own_stage.fault("Postgres moved behind its proxy") as watch:
+    with ExitStack() as stack, own_stage.fault("Postgres moved behind its proxy", [LOST]) as watch:
         postgres.stop()
         watch.unknown(KILLED_WITHIN)
         elsewhere = postgres.data_dir.rename(postgres.data_dir.with_name("elsewhere"))
@@ -116,7 +117,7 @@ def test_moved(own_stage: Stage, postgres: EmbeddedPostgres) -> None:
 
 def test_another_cluster(own_stage: Stage, data_dir: Path) -> None:
     """New connections lead to another cluster while the old ones stay where they are: it is found out, and followed."""
-    with ExitStack() as stack, own_stage.fault("another cluster behind the proxy", stale=DEAF_WITHIN) as watch:
+    with ExitStack() as stack, own_stage.fault("another cluster behind the proxy", [LOST], stale=DEAF_WITHIN) as watch:
         _, other = cluster = stack.enter_context(own_cluster(data_dir.with_name("other")))
         own_stage.line.upstream, own_stage.database = socket_of(cluster[0]), other
         kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stability listener'"
@@ -134,7 +135,7 @@ def test_a_promoted_standby(own: tuple[EmbeddedPostgres, Database], data_dir: Pa
         standby,
         Wire(socket_of(standby)).running() as second,
         staged(database, tmp_path / "log", also=second) as stage,
-        stage.fault("primary lost, standby promoted") as watch,
+        stage.fault("primary lost, standby promoted", [LOST]) as watch,
     ):
         eventually(
             lambda: fetch(primary.dsn, "SELECT replay_lsn = pg_current_wal_lsn() FROM pg_stat_replication") == [True]
@@ -152,7 +153,7 @@ def test_a_standby_shows_nothing(own: tuple[EmbeddedPostgres, Database], data_di
     """Behind the proxy a standby takes the place of the primary: unknown until it is promoted, then the truth."""
     primary, database = own
     standby = make_standby(primary, data_dir.with_name("standby"))
-    with standby, staged(database, tmp_path / "log") as stage, stage.fault("standby behind the proxy") as watch:
+    with standby, staged(database, tmp_path / "log") as stage, stage.fault("standby behind the proxy", [LOST]) as watch:
         stage.line.upstream = socket_of(standby)
         stage.line.cut()
         watch.unknown(KILLED_WITHIN)

@@ -18,10 +18,10 @@ from tests.fixtures.postgres import fetch
 
 KILL: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND application_name LIKE 'stability%%'"
+    " WHERE datname = current_database() AND application_name LIKE 'stability%'"
 )
 BACKENDS: Final = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'stability%%'"
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'stability%'"
 )
 SLACK: Final = 256 * 1024  # bytes over a hundred cycles, a page or two of the allocator each
 

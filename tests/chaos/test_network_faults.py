@@ -1,12 +1,12 @@
 """Faults between the server and those who look, and of the server itself."""
 
-import socket
 from typing import Final
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.chaos.stage import Stage, started
+from tests.fixtures.server import free_port
 
 RESET_WITHIN: Final = 5.0  # seconds until somebody whose connection was reset knows that he knows nothing
 SILENT_WITHIN: Final = 45.0  # seconds for one whose connection fell silent
@@ -19,7 +19,7 @@ slow = pytest.mark.chaos
 def test_the_way_is_cut(stage: Stage) -> None:
     """Every connection to the server is reset and none gets through."""
     with stage.fault("way to the server reset", stale=RESET_WITHIN) as watch:
-        stage.way.upstream = _nowhere()
+        stage.way.upstream = free_port()  # nobody listens there
         stage.way.cut()
         stage.work(begins=True)
         watch.unknown(RESET_WITHIN)
@@ -46,7 +46,7 @@ def test_the_way_falls_silent(stage: Stage, page: Page) -> None:
 
 def test_the_server_is_killed(stage: Stage) -> None:
     """SIGKILL, and another start on the same port, while work begins."""
-    with stage.fault("server killed by SIGKILL", stale=RESET_WITHIN) as watch:
+    with stage.fault("server killed by SIGKILL", stale=RESET_WITHIN, news=["listening"]) as watch:
         stage.server.process.kill()
         stage.server.process.wait()
         stage.work(begins=True)
@@ -56,9 +56,3 @@ def test_the_server_is_killed(stage: Stage) -> None:
             watch.truth(BACK_WITHIN)
             stage.work(begins=False)
             stage.onlooker.wait_for(True, GRACE)
-
-
-def _nowhere() -> int:
-    """A port at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
