@@ -7,6 +7,7 @@ import pwd
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from stability.errors import EmbeddedError
@@ -33,14 +34,6 @@ class Account:
 
     def popen(self, command: list[str], stdout: int) -> subprocess.Popen[bytes]:
         """Start `command` as this user; it dies with us (Linux), but not of a Ctrl-C in our terminal."""
-        parent = os.getpid()
-
-        def die_with_parent() -> None:
-            if _libc is not None:
-                _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
-                if os.getppid() != parent:  # it died before the call
-                    os._exit(1)
-
         neutral = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         return subprocess.Popen(
             command,
@@ -53,8 +46,16 @@ class Account:
             user=self.uid if self.differs else None,
             group=self.gid if self.differs else None,
             extra_groups=[] if self.differs else None,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 -- must come after the change of user, which clears it
+            preexec_fn=partial(die_with, os.getpid(), signal.SIGQUIT),  # noqa: PLW1509 -- must come after the change of user, which clears it
         )
+
+
+def die_with(parent: int, by: signal.Signals) -> None:
+    """Called in a child, before its program begins: that signal ends it when `parent` ends (Linux only)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, by)
+        if os.getppid() != parent:  # it died before the call
+            os._exit(1)
 
 
 def _owner_of(home: Path) -> tuple[int, int] | None:
