@@ -9,6 +9,7 @@ Not struck: Postgres itself, which is somebody else's; and the instants within a
 """
 
 import asyncio
+import secrets
 import shutil
 import signal
 import tempfile
@@ -26,11 +27,11 @@ from stability.errors import DatabaseError, SettingError
 from stability.torture import scratch
 from stability.torture.lane import Lane, Verdict
 from stability.torture.naive import Naive
-from stability.torture.score import Score, complaints, table
+from stability.torture.score import Score
 from stability.torture.script import draw
 from stability.torture.servers import Servers
 
-__all__ = ["Plan", "Score", "complaints", "run", "table"]
+__all__ = ["Plan", "Score", "any_seed", "run"]
 
 LANES: Final = 4  # databases at a time: most of a history is waiting
 MOST_HISTORIES: Final = 1_000_000
@@ -41,10 +42,10 @@ Told: TypeAlias = Callable[[Score], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """How many histories, from which seed on, and whether with periodic re-reads (None: without, then with)."""
+    """From which seed on, how many histories, and whether with periodic re-reads (None: without, then with)."""
 
-    histories: int
     seed: int
+    histories: int = 200
     rereads: bool | None = None
     lanes: int = LANES
 
@@ -58,6 +59,11 @@ class Plan:
     def designs(self) -> Sequence[bool | None]:
         """With periodic re-reads or without; None is the naive design."""
         return (False, True, None) if self.rereads is None else (self.rereads, None)
+
+
+def any_seed() -> int:
+    """A seed for whoever needs no particular one."""
+    return secrets.randbelow(1_000_000)
 
 
 def run(conninfo: str, plan: Plan, told: Told) -> list[Score]:

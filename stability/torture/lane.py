@@ -33,6 +33,7 @@ class Verdict:
     lapses: tuple[tuple[str, Lapse], ...]  # of more than the bound
     behind: float  # seconds that a client showed what was not true any more, at most
     unknown: float  # seconds that a client did not know, at most
+    killed: bool  # whether a server was, so that its clients had to find another life of it
     overslept: bool  # whether the truth in the end is only that a task came due
 
 
@@ -74,7 +75,7 @@ class Lane:
             for fault in history.faults:
                 group.create_task(self._design.strike(fault, self._owner))
         wrong = await self._end()
-        verdict = self._judge(history.seed, began, wrong)
+        verdict = self._judge(history, began, wrong)
         if wrong:
             await self._design.afresh(self._truth)
             await self._agree(monotonic() + START)
@@ -119,7 +120,7 @@ class Lane:
     def _lied(self) -> bool:
         return any(screen.shows is not None for screen in self._astray())
 
-    def _judge(self, seed: int, began: float, wrong_ends: tuple[str, ...]) -> Verdict:
+    def _judge(self, history: History, began: float, wrong_ends: tuple[str, ...]) -> Verdict:
         begin, self._begin = self._begin, monotonic()
         possible, found, unknown = self._ledger.possible(self._begin), list[tuple[str, Lapse]](), 0.0
         for screen in self._design.screens:
@@ -130,12 +131,13 @@ class Lane:
         active = self._ledger.state.counting
         self._ledger.forget(self._begin - MEMORY)
         return Verdict(
-            seed=seed,
+            seed=history.seed,
             seconds=self._begin - began,
             wrong_ends=wrong_ends,
             lapses=tuple((name, lapse) for name, lapse in found if lapse.seconds > BOUND),
             behind=max((lapse.seconds for _, lapse in found), default=0.0),
             unknown=unknown,
+            killed=any(fault.kind == "server killed" for fault in history.faults),
             overslept=bool(active) and all(row.due for row in active),
         )
 

@@ -80,7 +80,7 @@ def draw(seed: int) -> History:
     rests: dict[Rest, float] = {"none": 40, "arming": 15, "armed": 45}
     rest = _one(chance, rests)
     plots: dict[Callable[[random.Random], Writers], float] = {
-        _mixture: 45, _last_tasks: 35, _last_tasks_and_a_new_one: 20,
+        _mixture: 45, _last_tasks: 35, _last_task_and_a_new_one: 20,
     }  # fmt: skip
     plot = _one(chance, plots)
     return History(
@@ -109,10 +109,11 @@ def _last_tasks(chance: random.Random) -> Writers:
     return tuple(_begin_and_finish(chance) for _ in range(chance.randint(3, MOST_WRITERS)))
 
 
-def _last_tasks_and_a_new_one(chance: random.Random) -> Writers:
-    """The same, and another task is committed while the last ones are being finished: commit inversion."""
-    new = Transaction(chance.uniform(0.01, 0.1), "READ COMMITTED", (_plain("add", chance),), 0, rolled_back=False)
-    return (*_last_tasks(chance)[1:], (new,))
+def _last_task_and_a_new_one(chance: random.Random) -> Writers:
+    """Another task is committed while the last one is being finished: commit inversion. Others change their mind."""
+    new = Transaction(chance.uniform(0.03, 0.08), "READ COMMITTED", (_plain("add", chance),), 0, rolled_back=False)
+    undone = Transaction(chance.uniform(0, 0.1), "READ COMMITTED", (_plain("add", chance),), 0, rolled_back=True)
+    return (_begin_and_finish(chance), (new,), *[(undone,)] * chance.randint(1, 2))
 
 
 def _begin_and_finish(chance: random.Random) -> tuple[Transaction, ...]:

@@ -23,6 +23,7 @@ from stability.torture.truth import Span
 
 LOOK_AGAIN: Final = 0.02  # seconds
 REST: Final = 10.0  # seconds until a server that shows stable must have armed the register
+NOTICED: Final = 2.0  # seconds until the clients of a server that is gone must have noticed
 _OURS: Final = ("STABILITY_", "DATABASE_URL")
 # with an offset of 1 one server keeps its connection
 _KILL: LiteralString = """
@@ -90,6 +91,7 @@ class Servers:
             case "server killed":
                 self._kill(fault.server)
                 self._start(fault.server)
+                await self._noticed(fault.server)
             case "server frozen":
                 await self._freeze(fault.server, fault.seconds)
 
@@ -106,6 +108,12 @@ class Servers:
         process.send_signal(signal.SIGCONT)
         for screen in self._at[number]:
             screen.frozen.append(Span(began, monotonic()))
+
+    async def _noticed(self, number: int) -> None:
+        """Return once its clients know that they do not know; if they do not, they will be found to lie."""
+        deadline = monotonic() + NOTICED
+        while any(s.shows is not None for s in self._at[number]) and monotonic() < deadline:  # noqa: ASYNC110 -- two
+            await asyncio.sleep(LOOK_AGAIN)
 
     def _kill(self, number: int) -> None:
         self._processes[number].kill()
