@@ -23,7 +23,7 @@ up: .venv/runtime  ## Start Postgres, the server and the page at http://127.0.0.
 test: .venv/dev programs lint  ## Run every check: formatter, linters, types, and the Python, SQL, JavaScript and browser tests
 	$(BIN)/pytest -n $(WORKERS)
 
-chaos: .venv/dev programs  ## Run what takes long: faults of every kind, and every interleaving of more writers and servers
+chaos: .venv/dev programs  ## Run what takes long: every fault, every interleaving of more writers and servers, a thousand histories
 	$(BIN)/pytest -m chaos -s
 
 lint: .venv/dev types  ## Check style and types only

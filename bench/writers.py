@@ -20,6 +20,7 @@ import psycopg
 
 from bench import ground
 from stability import binaries
+from stability.torture.naive import EVALUATE
 
 CLIENTS = (1, 4, 16, 64)
 ROUNDS = 3
@@ -29,7 +30,7 @@ KINDS = {
     "empty trigger": "RETURN NULL;",
     "Stability": "",
     "a hint per statement": "PERFORM pg_notify('bench', ''); RETURN NULL;",
-    "evaluate and notify": "PERFORM pg_notify('bench', public.is_system_stable()::text); RETURN NULL;",
+    "evaluate and notify": EVALUATE,
 }
 SCRIPT = """
 INSERT INTO worker.tasks (command) VALUES ('derive') RETURNING id \\gset

@@ -22,11 +22,10 @@ from stability import __version__, client, connection, logs, revision, run, sche
 from stability import demo as demonstration
 from stability import doctor as examination
 from stability import sources as watched
-from stability import torture as checker
 from stability.errors import DatabaseError, SettingError, StabilityError
 from stability.settings import Settings, load
 from stability.sight import WORDS, Sight
-from stability.torture import report
+from stability.torture.command import torture
 from stability.way import to_the_truth
 from stability.welcome import welcome
 
@@ -261,24 +260,7 @@ def dsn() -> None:
         console.print(connection.in_use(_settings(quiet=True)), markup=False, soft_wrap=True)
 
 
-@app.command()
-def torture(  # noqa: PLR0913, PLR0917 -- options, by their names
-    dsn: Annotated[str, typer.Argument(metavar="DSN", help="A scratch server; the role may create databases.")],
-    seed: Annotated[int, typer.Option(default_factory=checker.any_seed, help="Of the first.", show_default="random")],
-    histories: Annotated[int, typer.Option(help="How many, of each kind.")] = checker.Plan.histories,
-    rereads: Annotated[bool | None, typer.Option(help="With periodic re-reads?", show_default="both")] = None,
-    lanes: Annotated[int, typer.Option(help="How many at a time.")] = checker.Plan.lanes,
-    yes: Annotated[bool, typer.Option("--yes", help="Yes, it is a scratch server.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
-) -> None:
-    """Check what clients show against the commit order.
-
-    Random overlapping transactions with faults, and the naive design beside ours. For a scratch server only.
-    """
-    with told():
-        conninfo = _settings(quiet=True, DATABASE_URL=dsn).conninfo or ""
-        plan = checker.Plan(seed, histories, rereads, lanes)
-        raise typer.Exit(0 if report.run(conninfo, plan, console, stderr, yes=yes, as_json=as_json) else 1)
+app.command()(told()(torture))
 
 
 @app.callback(invoke_without_command=True)

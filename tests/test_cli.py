@@ -18,7 +18,19 @@ from tests.fixtures.command import PATIENCE, environment, running, stability, te
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving, free_port
 
-COMMANDS: Final = ("up", "serve", "migrate", "demo", "watch", "wait", "sources", "doctor", "healthcheck", "dsn")
+COMMANDS: Final = (
+    "up",
+    "serve",
+    "migrate",
+    "demo",
+    "watch",
+    "wait",
+    "sources",
+    "doctor",
+    "healthcheck",
+    "dsn",
+    "torture",
+)
 BUSY_JOB: Final = "INSERT INTO public.import_job (slug, state) VALUES ('people', 'approved')"
 NOWHERE: Final = "postgresql://app:sesame@127.0.0.1:1/app"
 SCRIPT: Final = Path(sys.executable).with_name("stability")
@@ -68,6 +80,9 @@ def test_a_command_is_completed() -> None:
         (["migrate", "--drop-data"], {}, "only goes with --uninstall"),
         (["demo", "/nowhere.csv"], {"DATABASE_URL": NOWHERE}, "/nowhere.csv"),
         (["demo", "--rows", "0"], {"DATABASE_URL": NOWHERE}, "--rows: 0"),
+        (["torture", NOWHERE], {}, "--yes: nothing was done"),
+        (["torture", NOWHERE, "--yes", "--histories", "0"], {}, "--histories: 0"),
+        (["torture", "open sesame", "--yes"], {}, "DATABASE_URL: is not a connection string"),
         (["healthcheck", "localhost"], {}, "must begin with http:// or https://"),
     ],
 )

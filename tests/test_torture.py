@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from stability.torture.lane import BOUND, Lane, Verdict
+from stability.torture import Plan
+from stability.torture.lane import Lane, Verdict
 from stability.torture.naive import Naive
 from stability.torture.score import Score
 from stability.torture.script import History, Step, Transaction, draw
@@ -25,7 +26,9 @@ from tests.fixtures.postgres import Database, fetch
 
 LEFT = "SELECT datname FROM pg_database WHERE datname LIKE 'stability_torture_%'"
 END = 20.0  # of the histories made by hand, which begin at 0
-SKEW = 12  # histories in which the naive design may go wrong
+FEW = 6  # histories
+# Seconds, for a machine that runs other tests as well: a wake-up that is lost would be so for ever.
+LENIENT = 4.0
 
 Shows = tuple[float, bool | None]
 
@@ -46,7 +49,7 @@ def lapses(made: Ledger, *shows: Shows, frozen: Sequence[Span] = ()) -> list[Lap
     """Those of a client that shows one thing after another until the end."""
     ends = [since for since, _ in shows[1:]] + [END]
     pieces = [Piece(shown, Span(since, until)) for (since, shown), until in zip(shows, ends, strict=True)]
-    return [lapse for lapse in judged(pieces, made.possible(END), 0.0, frozen) if lapse.seconds > BOUND]
+    return [lapse for lapse in judged(pieces, made.possible(END), 0.0, frozen) if lapse.seconds > Plan.bound]
 
 
 BUSY_FROM_5_TO_9 = ((5.0, 5.1, Begun("tasks", 1)), (9.0, 9.1, Settled("tasks", 1)))
@@ -165,7 +168,7 @@ async def test_the_naive_design_ends_wrong(database: Database) -> None:
         Transaction(0.1, "READ COMMITTED", finish, 0.2, rolled_back=False),
     )
     history = History(1, "none", 0, 0, (writer, writer), ())
-    (verdict,) = await play(Lane(database.dsn, lambda changed: Naive(database.dsn, changed)), [history])
+    (verdict,) = await play(Lane(database.dsn, Plan.bound, lambda changed: Naive(database.dsn, changed)), [history])
     assert verdict.wrong_ends == ("listener shows processing",)
     assert [lapse.shown for _, lapse in verdict.lapses] == [False]
 
@@ -181,7 +184,7 @@ async def test_a_silent_trigger_is_found(database: Database, tmp_path: Path) -> 
     history = History(1, "armed", 0.2, 0, ((add,),), ())
     score = Score.of(rereads=False)
     score.verdicts = await play(
-        Lane(database.dsn, lambda changed: Servers(database.dsn, tmp_path, 0, changed)), [history]
+        Lane(database.dsn, Plan.bound, lambda changed: Servers(database.dsn, tmp_path, 0, changed)), [history]
     )
     assert score.verdicts[0].wrong_ends == tuple(
         f"{kind} {server} shows stable" for server in (0, 1) for kind in ("terminal", "page")
@@ -190,10 +193,10 @@ async def test_a_silent_trigger_is_found(database: Database, tmp_path: Path) -> 
     assert "seed 1: terminal 0 shows stable" in next(iter(score.complaints()))
 
 
-def tortured(dsn: str, histories: int, *, lanes: int, patience: float) -> list[Any]:
+def tortured(dsn: str, histories: int, bound: float, *, lanes: int, patience: float) -> list[Any]:
     """The scores that the command prints."""
     command = [sys.executable, "-m", "stability", "torture", dsn, "--yes", "--json"]
-    options = {"--histories": histories, "--lanes": lanes, "--seed": random.randrange(10**6)}
+    options = {"--histories": histories, "--bound": bound, "--lanes": lanes, "--seed": random.randrange(10**6)}
     command += [str(part) for option in options.items() for part in option]
     told = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=patience, check=False)
     print("", " ".join(command), told.stdout, told.stderr, sep="\n")
@@ -205,9 +208,9 @@ def tortured(dsn: str, histories: int, *, lanes: int, patience: float) -> list[A
 
 def test_ours_is_right_and_leaves_nothing(database: Database) -> None:
     """A handful of histories with re-reads off and on, the naive design beside it; its databases are gone."""
-    scores = tortured(database.dsn, SKEW, lanes=2, patience=120)
+    scores = tortured(database.dsn, FEW, LENIENT, lanes=2, patience=120)
     assert [score["design"] for score in scores] == ["re-reads off", "re-reads on", "naive"]
-    assert {score["histories"] for score in scores} == {SKEW}
+    assert {score["histories"] for score in scores} == {FEW}
     assert [(score["wrong_ends"], score["wrong_over_bound"]) for score in scores[:2]] == [(0, 0), (0, 0)]
     assert fetch(database.dsn, LEFT) == []
 
@@ -215,7 +218,7 @@ def test_ours_is_right_and_leaves_nothing(database: Database) -> None:
 @pytest.mark.chaos
 def test_a_thousand_histories(database: Database) -> None:
     """No wrong end and nothing wrong for longer than the bound, with re-reads off and on; the naive design has both."""
-    off, on, naive = tortured(database.dsn, 1000, lanes=4, patience=3600)
+    off, on, naive = tortured(database.dsn, 1000, Plan.bound, lanes=4, patience=3600)
     for ours in (off, on):
         assert (ours["histories"], ours["wrong_ends"], ours["wrong_over_bound"]) == (1000, 0, 0)
     assert naive["wrong_ends"] > 100
@@ -247,7 +250,7 @@ def test_an_interruption_leaves_nothing(database: Database) -> None:
     """After Ctrl-C its databases are gone, and its servers."""
     with terminal("torture", database.dsn, "--yes", "--lanes", "1") as played:
         played.read_until("1/200")
-        (name,) = fetch(database.dsn, LEFT)
+        name = min(fetch(database.dsn, LEFT))
         played.type("\x03")
         played.read_to_the_end()
         assert played.process.wait(10) != 0

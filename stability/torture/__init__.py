@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 import psycopg
 
 from stability.database import reason
-from stability.errors import DatabaseError, SettingError
+from stability.errors import DatabaseError, SettingError, StabilityError
 from stability.torture import scratch
 from stability.torture.lane import Lane, Verdict
 from stability.torture.naive import Naive
@@ -34,6 +34,7 @@ from stability.torture.servers import Servers
 __all__ = ["Plan", "Score", "any_seed", "run"]
 
 LANES: Final = 4  # databases at a time: most of a history is waiting
+TICK: Final = 0.01  # seconds
 MOST_HISTORIES: Final = 1_000_000
 MOST_LANES: Final = 32
 
@@ -47,6 +48,7 @@ class Plan:
     seed: int
     histories: int = 200
     rereads: bool | None = None
+    bound: float = 1.0  # seconds that a client may show what is not true any more
     lanes: int = LANES
 
     def check(self) -> None:
@@ -73,21 +75,21 @@ def run(conninfo: str, plan: Plan, told: Told) -> list[Score]:
     """
     plan.check()
     scores = []
-    with _interruptible():
+    with _interruptible(), scratch.databases(conninfo) as clone:
         for rereads in plan.designs:
             scores.append(Score.of(rereads))
-            with _folder(scores[-1]) as folder, scratch.databases(conninfo, plan.lanes) as databases:
-                lanes = [_lane(rereads, database, folder / str(n)) for n, database in enumerate(databases)]
+            with _folder(scores[-1]) as folder:
+                lanes = [_lane(rereads, clone(), plan.bound, folder / str(n)) for n in range(plan.lanes)]
                 _play(lanes, plan, scores[-1], told)
     return scores
 
 
-def _lane(rereads: bool | None, conninfo: str, folder: Path) -> Lane:
+def _lane(rereads: bool | None, conninfo: str, bound: float, folder: Path) -> Lane:
     if rereads is None:
-        return Lane(conninfo, lambda changed: Naive(conninfo, changed))
+        return Lane(conninfo, bound, lambda changed: Naive(conninfo, changed))
     folder.mkdir()
     seconds = None if rereads else 0  # None: as they are by default
-    return Lane(conninfo, lambda changed: Servers(conninfo, folder, seconds, changed))
+    return Lane(conninfo, bound, lambda changed: Servers(conninfo, folder, seconds, changed))
 
 
 def _play(lanes: Sequence[Lane], plan: Plan, score: Score, told: Told) -> None:
@@ -98,17 +100,29 @@ def _play(lanes: Sequence[Lane], plan: Plan, score: Score, told: Told) -> None:
         told(score)
 
     async def all_lanes() -> None:
+        watch = asyncio.ensure_future(_note_lateness(score))
         async with asyncio.TaskGroup() as group:
             for lane in lanes:
                 group.create_task(lane.run(histories, judged))
+        watch.cancel()
 
     told(score)
     began = time.monotonic()
     try:
         asyncio.run(all_lanes())
+    except* StabilityError as errors:
+        raise _first(errors) from errors
     except* psycopg.Error as errors:
         raise DatabaseError(f"the database gave up amid a history: {reason(_first(errors))}") from errors
     score.seconds = time.monotonic() - began
+
+
+async def _note_lateness(score: Score) -> None:
+    """How late this machine wakes who sleeps: what is wrong while that is long may be the machine's fault."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(TICK)
+        score.late = max(score.late, time.monotonic() - began - TICK)
 
 
 def _first(error: BaseException) -> BaseException:

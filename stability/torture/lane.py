@@ -16,8 +16,7 @@ from stability.torture.servers import Servers
 from stability.torture.truth import MEMORY, Lapse, Ledger, Shown, lapses
 from stability.torture.writers import COMMANDS, EMPTY, Writer
 
-BOUND: Final = 1.0  # seconds that a client may show what is not true any more
-RECOVERY: Final = 30.0  # seconds after which a client must know again, its server having been killed: it backs off
+RECOVERY: Final = 90.0  # seconds after which a client must know again, its server having been killed: it backs off
 START: Final = 60.0  # seconds until the first clients must know
 
 Connection = psycopg.AsyncConnection[Any]
@@ -40,11 +39,13 @@ class Verdict:
 class Lane:
     """One database, its writers and one design of telling."""
 
-    def __init__(self, conninfo: str, design: Callable[[Callable[[], None]], Servers | Naive]) -> None:
+    def __init__(self, conninfo: str, bound: float, design: Callable[[Callable[[], None]], Servers | Naive]) -> None:
         self._conninfo = conninfo
+        self._bound = bound  # seconds that a client may show what is not true any more
         self._news = asyncio.Event()
         self._design = design(self._news.set)
         self._begin = 0.0  # of what was not judged yet
+        self._lost = False  # whether the last history ended wrong
         self._ledger: Ledger
         self._owner: Connection
         self._writers: list[Writer]
@@ -67,6 +68,8 @@ class Lane:
         return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
 
     async def _play(self, history: History) -> Verdict:
+        if self._lost:
+            await self._afresh()
         began = monotonic()
         await self._rest(history)
         async with asyncio.TaskGroup() as group:
@@ -75,17 +78,18 @@ class Lane:
             for fault in history.faults:
                 group.create_task(self._design.strike(fault, self._owner))
         wrong = await self._end()
-        verdict = self._judge(history, began, wrong)
-        if wrong:
-            await self._design.afresh(self._truth)
-            await self._agree(monotonic() + START)
-            self._begin = monotonic()
-        return verdict
+        self._lost = bool(wrong)
+        return self._judge(history, began, wrong)
+
+    async def _afresh(self) -> None:
+        await self._design.afresh(self._truth)
+        await self._agree(monotonic() + START)
+        self._begin = monotonic()
 
     async def _rest(self, history: History) -> None:
         if history.backlog is not None:
             await self._writers[0].settle_all(history.backlog)
-        if history.rest != "none" and await self._agree(monotonic() + BOUND):
+        if history.rest != "none" and await self._agree(monotonic() + self._bound):
             await self._design.rest(history.rest, history.lull, self._owner)
 
     async def _end(self) -> tuple[str, ...]:
@@ -93,7 +97,7 @@ class Lane:
         due = [row.due.end for row in self._ledger.state.counting if row.due]
         over = max(monotonic(), *due, 0)
         await asyncio.sleep(over - monotonic())
-        if await self._agree(over + BOUND):
+        if await self._agree(over + self._bound):
             return ()
         if not self._lied():
             await self._agree(over + RECOVERY)
@@ -134,7 +138,7 @@ class Lane:
             seed=history.seed,
             seconds=self._begin - began,
             wrong_ends=wrong_ends,
-            lapses=tuple((name, lapse) for name, lapse in found if lapse.seconds > BOUND),
+            lapses=tuple((name, lapse) for name, lapse in found if lapse.seconds > self._bound),
             behind=max((lapse.seconds for _, lapse in found), default=0.0),
             unknown=unknown,
             killed=any(fault.kind == "server killed" for fault in history.faults),

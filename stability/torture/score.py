@@ -16,6 +16,7 @@ class Score:
     ours: bool
     verdicts: list[Verdict] = field(default_factory=list)
     seconds: float = 0.0
+    late: float = 0.0  # seconds by which this machine woke the checker too late, at most
     logs: Path | None = None  # of the servers, where something was wrong
 
     @classmethod
@@ -69,6 +70,7 @@ class Score:
             "longest_behind": round(self.behind, 3),
             "longest_unknown": round(self.unknown(killed=False), 3),
             "longest_unknown_server_killed": round(self.unknown(killed=True), 3),
+            "longest_late": round(self.late, 3),
             "seconds": round(self.seconds, 1),
             "wrong": [verdict.seed for verdict in self.wrong],
         }

@@ -1,7 +1,7 @@
 """Databases of our own on somebody's server: made, cloned, and dropped again, whatever happens."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
@@ -24,23 +24,35 @@ _EXISTING: LiteralString = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolnam
 
 
 @contextmanager
-def databases(conninfo: str, number: int) -> Iterator[list[str]]:
-    """Connection strings of so many migrated databases, on the server that `conninfo` names.
+def databases(conninfo: str) -> Iterator[Callable[[], str]]:
+    """Yields what makes another migrated database on the server of `conninfo`, and returns its connection string.
 
-    Raises DatabaseError when they cannot be made. They are gone at the end, and the roles that they brought.
+    Raises DatabaseError when none can be made. All are gone at the end, and the roles that they brought.
     """
-    name = PREFIX + secrets.token_hex(4)
-    names = [name, *(f"{name}_{n}" for n in range(1, number))]
+    names = [PREFIX + secrets.token_hex(4)]
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=5) as owner:
             _check(owner)
             before = {role for (role,) in owner.execute(_EXISTING, (list(ROLES),))}
+
+            def clone() -> str:
+                names.append(f"{names[0]}_{len(names)}")
+                template, name = map(sql.Identifier, (names[0], names[-1]))
+                owner.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, template))
+                return _at(conninfo, names[-1])
+
             try:
-                yield list(_made(owner, conninfo, names))
+                owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[0])))
+                schema.migrate(_at(conninfo, names[0]), lambda _line: None)
+                yield clone
             finally:
                 _drop(owner, names, set(ROLES) - before)
     except psycopg.OperationalError as error:
         raise DatabaseError(f"the database does not let us in: {reason(error)}") from error
+
+
+def _at(conninfo: str, name: str) -> str:
+    return make_conninfo(conninfo, dbname=name, application_name=None)
 
 
 def _check(owner: psycopg.Connection[Any]) -> None:
@@ -54,18 +66,6 @@ def _check(owner: psycopg.Connection[Any]) -> None:
             "This server has max_prepared_transactions above 0, so that writers never notify and there is little to"
             " torture: name one where it is 0."
         )
-
-
-def _made(owner: psycopg.Connection[Any], conninfo: str, names: list[str]) -> Iterator[str]:
-    template = sql.Identifier(names[0])
-    for name in names:
-        fresh = make_conninfo(conninfo, dbname=name, application_name=None)
-        if name == names[0]:
-            owner.execute(sql.SQL("CREATE DATABASE {}").format(template))
-            schema.migrate(fresh, lambda _line: None)
-        else:
-            owner.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), template))
-        yield fresh
 
 
 def _drop(owner: psycopg.Connection[Any], names: list[str], roles: set[str]) -> None:

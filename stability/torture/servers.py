@@ -17,6 +17,7 @@ import psycopg
 
 from stability import client
 from stability.account import die_with
+from stability.errors import StabilityError
 from stability.torture.clients import Screen, page, terminal
 from stability.torture.script import SERVERS, Fault, Rest
 from stability.torture.truth import Span
@@ -58,6 +59,8 @@ class Servers:
         try:
             for number in range(SERVERS):
                 self._start(number)
+            for number in range(SERVERS):
+                await self._answers(number)  # or its clients would back off from it
             async with asyncio.TaskGroup() as group:
                 following = [
                     group.create_task(follow(self._server(number), screen))
@@ -108,6 +111,12 @@ class Servers:
         process.send_signal(signal.SIGCONT)
         for screen in self._at[number]:
             screen.frozen.append(Span(began, monotonic()))
+
+    async def _answers(self, number: int) -> None:
+        while not await client.answers(self._server(number)):
+            if self._processes[number].poll() is not None:
+                raise StabilityError(f"a server did not start: see {self._folder}.")
+            await asyncio.sleep(LOOK_AGAIN)
 
     async def _noticed(self, number: int) -> None:
         """Return once its clients know that they do not know; if they do not, they will be found to lie."""
