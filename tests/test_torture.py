@@ -258,6 +258,22 @@ def test_an_interruption_leaves_nothing(database: Database) -> None:
     assert not [line for line in Path("/proc").glob("[0-9]*/environ") if name.encode() in _read(line)]
 
 
+def test_the_database_gives_up(database: Database) -> None:
+    """What ends the writers ends the run in one sentence, and nothing is left."""
+    with terminal("torture", database.dsn, "--yes", "--lanes", "1") as played:
+        played.read_until("1/200")
+        fetch(
+            database.dsn,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname LIKE 'stability_torture_%' AND application_name = ''",
+        )
+        told = played.read_to_the_end()
+        assert played.process.wait(10) == 1
+    assert "stability: the database gave up amid a history: terminating connection" in told
+    assert "Traceback" not in told
+    assert fetch(database.dsn, LEFT) == []
+
+
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()

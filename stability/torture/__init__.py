@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 import psycopg
 
 from stability.database import reason
-from stability.errors import DatabaseError, SettingError, StabilityError
+from stability.errors import DatabaseError, SettingError
 from stability.torture import scratch
 from stability.torture.lane import Lane, Verdict
 from stability.torture.naive import Naive
@@ -110,10 +110,11 @@ def _play(lanes: Sequence[Lane], plan: Plan, score: Score, told: Told) -> None:
     began = time.monotonic()
     try:
         asyncio.run(all_lanes())
-    except* StabilityError as errors:
-        raise _first(errors) from errors
-    except* psycopg.Error as errors:
-        raise DatabaseError(f"the database gave up amid a history: {reason(_first(errors))}") from errors
+    except ExceptionGroup as errors:
+        first = _first(errors)
+        if isinstance(first, psycopg.Error):
+            raise DatabaseError(f"the database gave up amid a history: {reason(first)}") from errors
+        raise first from errors
     score.seconds = time.monotonic() - began
 
 
