@@ -95,7 +95,7 @@ class Lane:
     async def _end(self) -> tuple[str, ...]:
         """Wait until every client shows the truth for good; which do not, a bound after nothing happens any more."""
         due = [row.due.end for row in self._ledger.state.counting if row.due]
-        over = max(monotonic(), *due, 0)
+        over = max([monotonic(), *due])
         await asyncio.sleep(over - monotonic())
         if await self._agree(over + self._bound):
             return ()

@@ -30,25 +30,35 @@ def databases(conninfo: str) -> Iterator[Callable[[], str]]:
     Raises DatabaseError when none can be made. All are gone at the end, and the roles that they brought.
     """
     names = [PREFIX + secrets.token_hex(4)]
+
+    def clone() -> str:
+        names.append(f"{names[0]}_{len(names)}")
+        template, name = map(sql.Identifier, (names[0], names[-1]))
+        with _connected(conninfo) as owner:
+            owner.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, template))
+        return _at(conninfo, names[-1])
+
+    with _connected(conninfo) as owner:
+        _check(owner)
+        before = {role for (role,) in owner.execute(_EXISTING, (list(ROLES),))}
     try:
-        with psycopg.connect(conninfo, autocommit=True, connect_timeout=5) as owner:
-            _check(owner)
-            before = {role for (role,) in owner.execute(_EXISTING, (list(ROLES),))}
+        with _connected(conninfo) as owner:
+            owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[0])))
+        schema.migrate(_at(conninfo, names[0]), lambda _line: None)
+        yield clone
+    finally:
+        with _connected(conninfo) as owner:
+            _drop(owner, names, set(ROLES) - before)
 
-            def clone() -> str:
-                names.append(f"{names[0]}_{len(names)}")
-                template, name = map(sql.Identifier, (names[0], names[-1]))
-                owner.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, template))
-                return _at(conninfo, names[-1])
 
-            try:
-                owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[0])))
-                schema.migrate(_at(conninfo, names[0]), lambda _line: None)
-                yield clone
-            finally:
-                _drop(owner, names, set(ROLES) - before)
+@contextmanager
+def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+    try:
+        owner = psycopg.connect(conninfo, autocommit=True, connect_timeout=5)
     except psycopg.OperationalError as error:
         raise DatabaseError(f"the database does not let us in: {reason(error)}") from error
+    with owner:
+        yield owner
 
 
 def _at(conninfo: str, name: str) -> str:
