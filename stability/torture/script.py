@@ -17,10 +17,10 @@ Savepoint: TypeAlias = Literal["none", "kept", "undone"]
 Rest: TypeAlias = Literal["none", "arming", "armed"]
 Kind: TypeAlias = Literal["listener killed", "readers killed", "server killed", "server frozen"]
 
+ISOLATIONS: Final[Sequence[Isolation]] = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 SERVERS: Final = 2
 MOST_WRITERS: Final = 6
 FAULTY: Final = 0.25  # of the histories
-LONG: Final = 0.12  # of the histories have a transaction that stays open while the register is armed
 _LINGER: Final = (
     0.8,
     1.4,
@@ -80,7 +80,7 @@ def draw(seed: int) -> History:
     rests: dict[Rest, float] = {"none": 40, "arming": 15, "armed": 45}
     rest = _one(chance, rests)
     plots: dict[Callable[[random.Random], Writers], float] = {
-        _mixture: 45, _last_tasks: 35, _last_task_and_a_new_one: 20,
+        _mixture: 40, _last_tasks: 35, _last_task_and_a_new_one: 17, _one_stays_open: 8,
     }  # fmt: skip
     plot = _one(chance, plots)
     return History(
@@ -97,10 +97,9 @@ def _mixture(chance: random.Random) -> Writers:
     """Everything there is, at any time."""
     busy = chance.choice((0.2, 0.45, 0.7))
     pace = chance.choice((0, 0.3, 1))
-    long = chance.random() < LONG
     return tuple(
-        tuple(_transaction(chance, busy, pace, long=long and not n and not m) for m in range(chance.randint(1, 3)))
-        for n in range(chance.randint(3, MOST_WRITERS))
+        tuple(_transaction(chance, busy, pace) for _ in range(chance.randint(1, 3)))
+        for _ in range(chance.randint(3, MOST_WRITERS))
     )
 
 
@@ -114,6 +113,14 @@ def _last_task_and_a_new_one(chance: random.Random) -> Writers:
     new = Transaction(chance.uniform(0.03, 0.08), "READ COMMITTED", (_plain("add", chance),), 0, rolled_back=False)
     undone = Transaction(chance.uniform(0, 0.1), "READ COMMITTED", (_plain("add", chance),), 0, rolled_back=True)
     return (_begin_and_finish(chance), (new,), *[(undone,)] * chance.randint(1, 2))
+
+
+def _one_stays_open(chance: random.Random) -> Writers:
+    """What it writes while the register is closed is committed when it has been armed again, or is about to be."""
+    steps = (_plain("add", chance), _plain(chance.choice(("look", "settle")), chance))
+    isolation = chance.choice(ISOLATIONS)
+    open_ = Transaction(0.02, isolation, steps, chance.uniform(0.9, 2.7), chance.random() < 0.1)  # noqa: PLR2004
+    return ((open_,), *_last_tasks(chance)[1:])
 
 
 def _begin_and_finish(chance: random.Random) -> tuple[Transaction, ...]:
@@ -131,8 +138,8 @@ def _plain(act: Act, chance: random.Random) -> Step:
     return Step(act, chance.random(), 0, "none")
 
 
-def _transaction(chance: random.Random, busy: float, pace: float, *, long: bool) -> Transaction:
-    if not long and chance.random() < 0.03:  # noqa: PLR2004
+def _transaction(chance: random.Random, busy: float, pace: float) -> Transaction:
+    if chance.random() < 0.03:  # noqa: PLR2004
         # alone and short: it keeps out readers, too
         act: Act = "empty tasks" if chance.random() < 0.5 else "empty jobs"  # noqa: PLR2004
         step = Step(act, 0, 0, "none")
@@ -141,7 +148,7 @@ def _transaction(chance: random.Random, busy: float, pace: float, *, long: bool)
         pause=pace * chance.choice((0, chance.uniform(0, 0.05), chance.uniform(0, 0.3))),
         isolation=_one(chance, {"READ COMMITTED": 70, "REPEATABLE READ": 20, "SERIALIZABLE": 10}),
         steps=tuple(_step(chance, busy, pace) for _ in range(chance.randint(1, 3))),
-        hold=chance.uniform(1, 2.2) if long else pace * chance.choice((0, 0, chance.uniform(0, 0.3))),
+        hold=pace * chance.choice((0, 0, chance.uniform(0, 0.3))),
         rolled_back=chance.random() < 0.15,  # noqa: PLR2004
     )
 
