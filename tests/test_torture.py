@@ -3,6 +3,7 @@
 And nothing in ours; `make chaos` plays a thousand.
 """
 
+import asyncio
 import json
 import random
 import subprocess
@@ -156,7 +157,7 @@ def test_a_seed_repeats_its_history() -> None:
 async def play(lane: Lane, histories: Sequence[History]) -> list[Verdict]:
     """The verdicts on them."""
     found: list[Verdict] = []
-    await lane.run(iter(histories), found.append)
+    await lane.run(iter(histories), found.append, asyncio.Barrier(1))
     return found
 
 

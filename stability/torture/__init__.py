@@ -100,10 +100,11 @@ def _play(lanes: Sequence[Lane], plan: Plan, score: Score, told: Told) -> None:
         told(score)
 
     async def all_lanes() -> None:
-        watch = asyncio.ensure_future(_note_lateness(score))
+        ready = asyncio.Barrier(len(lanes) + 1)
+        watch = asyncio.ensure_future(_note_lateness(score, ready))
         async with asyncio.TaskGroup() as group:
             for lane in lanes:
-                group.create_task(lane.run(histories, judged))
+                group.create_task(lane.run(histories, judged, ready))
         watch.cancel()
 
     told(score)
@@ -118,8 +119,9 @@ def _play(lanes: Sequence[Lane], plan: Plan, score: Score, told: Told) -> None:
     score.seconds = time.monotonic() - began
 
 
-async def _note_lateness(score: Score) -> None:
+async def _note_lateness(score: Score, ready: asyncio.Barrier) -> None:
     """How late this machine wakes who sleeps: what is wrong while that is long may be the machine's fault."""
+    await ready.wait()
     while True:
         began = time.monotonic()
         await asyncio.sleep(TICK)

@@ -50,8 +50,10 @@ class Lane:
         self._owner: Connection
         self._writers: list[Writer]
 
-    async def run(self, histories: Iterable[History], judged: Callable[[Verdict], None]) -> None:
-        """Play them all."""
+    async def run(
+        self, histories: Iterable[History], judged: Callable[[Verdict], None], ready: asyncio.Barrier
+    ) -> None:
+        """Play them all, from when every lane is ready on: starting the servers keeps a machine busy."""
         async with AsyncExitStack() as stack:
             connections = [await stack.enter_async_context(await self._connect()) for _ in range(MOST_WRITERS + 1)]
             self._owner = connections[0]
@@ -60,6 +62,7 @@ class Lane:
             self._writers = [Writer(connection, self._ledger) for connection in connections[1:]]
             await stack.enter_async_context(self._design.running())
             await self._agree(monotonic() + START)
+            await ready.wait()
             self._begin = monotonic()
             for history in histories:
                 judged(await self._play(history))

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -113,10 +113,14 @@ class Servers:
             screen.frozen.append(Span(began, monotonic()))
 
     async def _answers(self, number: int) -> None:
-        while not await client.answers(self._server(number)):
-            if self._processes[number].poll() is not None:
-                raise StabilityError(f"a server did not start: see {self._folder}.")
-            await asyncio.sleep(LOOK_AGAIN)
+        async with self._server(number).client() as http:
+            while True:
+                with suppress(httpx.TransportError):
+                    await http.get("livez")
+                    return
+                if self._processes[number].poll() is not None:
+                    raise StabilityError(f"a server did not start: see {self._folder}.")
+                await asyncio.sleep(LOOK_AGAIN)
 
     async def _noticed(self, number: int) -> None:
         """Return once its clients know that they do not know; if they do not, they will be found to lie."""

@@ -10,6 +10,7 @@ One rule judges clients: at every moment, what one shows was possible at some mo
 catches old news, and claims that were never true. Where the windows leave it open, the client is believed.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
@@ -17,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 Table: TypeAlias = Literal["jobs", "tasks"]
 Shown: TypeAlias = bool | None  # stable, processing, unknown
-MEMORY: Final = 10.0  # seconds of the past that stay as commits; what is older is only its result
+MEMORY: Final = 5.0  # seconds of the past that stay as commits; what is older is only its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,13 @@ class Ledger:
     def possible(self, end: float) -> dict[bool, list[Span]]:
         """When each answer was possible, from the beginning to the end."""
         commits, found = self._ordered(), {True: list[Span](), False: list[Span]()}
+        state, over = self._state, 0  # what all those before a first one that is open left
         for moment, following in pairwise(self._moments(commits, end)):
             span = Span(moment, following)
-            for answer in _answers(self._state, commits, span):
+            while over < len(commits) and commits[over].told <= moment:
+                state, over = state.after(commits[over : over + 1]), over + 1
+            asked = commits[over : bisect_right(commits, moment, key=_asked)]
+            for answer in _answers(state, asked, span):
                 before = found[answer]
                 if before and before[-1].end == moment:
                     before[-1] = Span(before[-1].begin, following)
@@ -142,7 +147,7 @@ class Ledger:
         return found
 
     def _ordered(self) -> list[Commit]:
-        return sorted(self.commits, key=lambda commit: commit.asked)
+        return sorted(self.commits, key=_asked)
 
     def _moments(self, commits: Sequence[Commit], end: float) -> list[float]:
         """Every moment at which what is possible may change."""
@@ -152,8 +157,11 @@ class Ledger:
         return [self.begin, *sorted(moment for moment in moments if self.begin < moment < end), end]
 
 
-def _answers(state: State, commits: Sequence[Commit], span: Span) -> set[bool]:
-    asked = [commit for commit in commits if commit.asked <= span.begin]
+def _asked(commit: Commit) -> float:
+    return commit.asked
+
+
+def _answers(state: State, asked: Sequence[Commit], span: Span) -> set[bool]:
     open_ = [commit for commit in asked if commit.told > span.begin]
     answers: set[bool] = set()
     for choice in product((True, False), repeat=len(open_)):
