@@ -39,6 +39,7 @@ def test_only_the_composition_roots_know_the_parts(file: Path) -> None:
     assert "cli" not in imports(file) or name == "__main__"
     assert "app" not in imports(file) or name == "run"
     assert "refresher" not in imports(file) or name in {"app", "direct"}
+    assert "torture" not in imports(file) or name == "cli" or name.startswith("torture/")
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
