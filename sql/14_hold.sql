@@ -12,7 +12,8 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '2s'
 AS $$
 DECLARE
-    deadlock CONSTANT numeric := 1000 * extract(epoch FROM current_setting('deadlock_timeout')::interval);  -- ms
+    deadlock CONSTANT numeric :=  -- ms; however long that is, nobody is to wait for longer than 2 s
+        least(1000 * extract(epoch FROM current_setting('deadlock_timeout')::interval), 2000);
     others CONSTANT integer := cardinality(relations) - 1;
     enough CONSTANT timestamptz := clock_timestamp() + patience;
     attempt integer := 0;

@@ -2,6 +2,7 @@
 -- while the notification queue is half full.
 CREATE OR REPLACE FUNCTION stability.armed() RETURNS bigint
 LANGUAGE sql VOLATILE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN until > date_part('epoch', clock_timestamp()) * 1000000 AND pg_notification_queue_usage() < 0.5

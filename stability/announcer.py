@@ -11,7 +11,7 @@ from typing import Final
 import psycopg
 import structlog
 
-from stability.database import connect, reason
+from stability.database import connect_to_stay, reason
 from stability.frames import SYSTEM, compact
 from stability.hints import STABILITY_CHANNEL
 from stability.hub import Hub
@@ -33,6 +33,7 @@ class Announcer:
         self._told: bool | None = None
         self._waiting: deque[bool] = deque(maxlen=_KEPT)
         self._wake = asyncio.Event()
+        self._failing = False
 
     def _look(self) -> None:
         change = self._hub.latest(*SYSTEM)
@@ -47,19 +48,23 @@ class Announcer:
         """Announce for ever; returns only by cancellation."""
         with self._hub.subscribe(self._look):
             while True:
-                await self._wake.wait()
+                if not self._waiting:
+                    await self._wake.wait()
                 try:
-                    async with await connect(self._conninfo, "stability announcer") as connection:
+                    async with await connect_to_stay(self._conninfo, "stability announcer") as connection:
                         await self._announce(connection)
                 except (psycopg.Error, OSError) as error:
-                    _log.warning("announcements wait for the database", reason=reason(error))
+                    if not self._failing:
+                        _log.warning("announcements wait for the database", reason=reason(error))
+                    self._failing = True
                     await asyncio.sleep(random.uniform(0, RETRY))  # noqa: S311 -- jitter
 
     async def _announce(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
         while True:
-            await self._wake.wait()
             self._wake.clear()
             while self._waiting:
                 payload = compact({"stable": self._waiting[0]}).decode()
                 await connection.execute(_ANNOUNCE, (STABILITY_CHANNEL, payload, _LOCK))
                 self._waiting.popleft()
+                self._failing = False
+            await self._wake.wait()

@@ -119,7 +119,8 @@ def migrate(
     """
     if drop_data and not uninstall:
         raise typer.BadParameter("it only goes with --uninstall.", param_hint="--drop-data")
-    with told(), run.database_of(_settings()) as conninfo:
+    settings = _settings()
+    with told(), run.database_of(settings) as conninfo:
         if uninstall:
             try:
                 if demonstration.clean(conninfo):
@@ -128,7 +129,7 @@ def migrate(
                 _say(f"{error}; it stays")
             schema.uninstall(conninfo, drop_data=drop_data, tell=_say)
         else:
-            schema.migrate(conninfo, _say)
+            schema.migrate(settings.listen_conninfo or conninfo, _say)
             _say(f"the schema is at revision {revision.revisions()[0]}")
 
 

@@ -92,9 +92,9 @@ def check_version(data: Path, programs: Binaries) -> None:
         )
 
 
-def check_unused(data: Path) -> None:
-    """Refuse a folder on which another server runs."""
-    deadline = time.monotonic() + ORPHAN_PATIENCE
+def check_unused(data: Path, patience: float = ORPHAN_PATIENCE) -> None:
+    """Refuse a folder on which another server runs, after so many seconds for it to end."""
+    deadline = time.monotonic() + patience
     while (owner := _running_owner(data)) is not None:
         if time.monotonic() > deadline:
             raise EmbeddedError(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -37,12 +37,14 @@ _STEP_DOWN: Final = f"""
 
 
 # A standby refuses pg_notify(), in words that name no remedy.
-_NOTIFY: Final = text("""
-    SELECT recovering AS standby, system_identifier AS system, pg_catalog.pg_notification_queue_usage() AS queue
+_NOTIFY: Final = """
+    SELECT recovering, system_identifier, pg_catalog.pg_notification_queue_usage()
       FROM (SELECT pg_catalog.pg_is_in_recovery() AS recovering) AS r,
-           LATERAL (SELECT CASE WHEN NOT recovering THEN pg_catalog.pg_notify(:channel, :payload) END) AS n,
+           LATERAL (SELECT CASE WHEN NOT recovering THEN pg_catalog.pg_notify(%(channel)s, %(payload)s) END) AS n,
            pg_catalog.pg_control_system()
-""")
+"""
+_TOO_MANY_CONNECTIONS: Final = "53300"
+_IDLE_SESSION_TIMEOUT: Final = 140_000  # server_version_num of the first Postgres that has it
 
 
 async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnection[Any]:
@@ -50,14 +52,33 @@ async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnecti
 
     Raises psycopg.OperationalError when nobody answers within 2 s.
     """
-    given = conninfo_to_dict(conninfo)
-    defaults = {**_NETWORK, "application_name": application_name}
-    if "," in str(given.get("host") or os.environ.get("PGHOST", "")):
-        defaults["target_session_attrs"] = "primary"  # of several hosts the first that answers may be a standby
-    missing = {name: value for name, value in defaults.items() if name not in given}
     return await psycopg.AsyncConnection.connect(
-        make_conninfo(conninfo, **missing), autocommit=True, prepare_threshold=None
+        completed(conninfo, **_NETWORK, application_name=application_name), autocommit=True, prepare_threshold=None
     )
+
+
+async def connect_to_stay(conninfo: str, application_name: str) -> psycopg.AsyncConnection[Any]:
+    """The same for a session that mostly waits, which is not to be ended for that."""
+    connection = await connect(conninfo, application_name)
+    if connection.info.server_version >= _IDLE_SESSION_TIMEOUT:
+        await connection.execute("SET idle_session_timeout = 0")
+    return connection
+
+
+def completed(conninfo: str, **defaults: str) -> str:
+    """`conninfo` with what we need where it does not say otherwise: UTF-8, and of several hosts the primary."""
+    given = conninfo_to_dict(conninfo)
+    hosts = [given.get(name) or os.environ.get(f"PG{name.upper()}") or "" for name in ("host", "hostaddr")]
+    if any("," in str(host) for host in hosts) and "PGTARGETSESSIONATTRS" not in os.environ:
+        defaults["target_session_attrs"] = "primary"  # the first that answers may be a standby
+    defaults["client_encoding"] = "UTF8"
+    return make_conninfo(conninfo, **{name: value for name, value in defaults.items() if name not in given})
+
+
+async def is_direct(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether this is Postgres itself; behind a pooler what we set for our session others would find in theirs."""
+    row = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
+    return row == (connection.info.backend_pid,)
 
 
 class Database:
@@ -94,8 +115,9 @@ class Database:
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         connection = await connect(self.conninfo, "stability")
-        await connection.execute(_STEP_DOWN)
-        await connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT}; SET lock_timeout = {LOCK_TIMEOUT}")
+        if await is_direct(connection):
+            await connection.execute(_STEP_DOWN)
+            await connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT}; SET lock_timeout = {LOCK_TIMEOUT}")
         return connection
 
     @asynccontextmanager
@@ -113,19 +135,34 @@ class Database:
     async def notify(self, channel: str, payload: str) -> float:
         """Send a notification, and return how much of Postgres's notification queue is in use, from 0 to 1.
 
-        Raises DatabaseError when it cannot be sent, when a standby answers, and once when another cluster does.
+        It goes over a connection of its own, so that it leads to where the database is now; connections that exist lead
+        to where it was. Raises DatabaseError when it cannot be sent, when a standby answers, and once when another
+        cluster does.
         """
         try:
-            async with self.reading() as connection:
-                sent = (await connection.execute(_NOTIFY, {"channel": channel, "payload": payload})).mappings().one()
-        except SQLAlchemyError as error:
+            standby, system, usage = await self._send(channel, payload)
+        except (psycopg.Error, SQLAlchemyError) as error:
             raise DatabaseError(reason(error)) from error
-        if sent["standby"]:
+        if standby:
             raise DatabaseError("this is a standby, which shows the past: name the primary, or its hosts, all of them")
-        before, self._system = self._system, sent["system"]
+        before, self._system = self._system, system
         if before not in (0, self._system):
             raise DatabaseError(f"another database cluster answers: its system identifier is {self._system}")
-        return float(sent["queue"])
+        return float(usage)
+
+    async def _send(self, channel: str, payload: str) -> tuple[bool, int, float]:
+        """Whether a standby answered, which cluster, and the usage of its queue."""
+        values = {"channel": channel, "payload": payload}
+        try:
+            async with await connect(self.conninfo, "stability canary") as connection:
+                cursor = await connection.execute(_NOTIFY, values)
+                return await cursor.fetchone() or (True, 0, 0.0)
+        except psycopg.OperationalError as error:
+            if error.sqlstate != _TOO_MANY_CONNECTIONS:
+                raise
+        async with self.reading() as pooled:  # there is no other one to be had
+            driver: Any = (await pooled.get_raw_connection()).driver_connection
+            return await (await driver.execute(_NOTIFY, values)).fetchone() or (True, 0, 0.0)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -3,6 +3,7 @@
 StabilityError
 ├── SettingError        a setting or an option is wrong: exit status 2
 ├── DatabaseError       the database is away, forbids something, or holds what we must not touch
+│   ├── AwayError       it is away, or went away: trying again may help
 │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
 ├── RequestError        an HTTP request that is refused, or comes before anything is known: its `status`
 └── RefusedError        `client`: what answers at an address is no Stability server
@@ -35,3 +36,7 @@ class RequestError(StabilityError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class AwayError(DatabaseError):
+    """The database is away, or went away: it may come back."""

@@ -6,6 +6,8 @@ from typing import Final
 
 import structlog
 
+from stability.logs import Seldom
+
 STABILITY_CHANNEL: Final = "system_stability"
 PROGRESS_CHANNEL: Final = "import_job_progress"  # sent by other programs only
 CHANGE_CHANNEL: Final = "stability_change"
@@ -14,6 +16,7 @@ LARGEST: Final = 2**63 - 1  # that the register can hold
 LOGGED: Final = 200  # characters of a payload that a log line shows
 
 _log = structlog.get_logger(__name__)
+_seldom = Seldom(60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,6 @@ def parse(channel: str, payload: str) -> Hint | None:
         case (("system_stability" | "import_job_progress"), dict()):
             return EVERYTHING
     # other programs may send anything, as often as they like, on a channel of theirs
-    tell = _log.debug if channel == PROGRESS_CHANNEL else _log.warning
+    tell = _log.debug if channel == PROGRESS_CHANNEL or not _seldom() else _log.warning
     tell("a hint with a broken payload, taken as a hint", channel=channel, payload=payload[:LOGGED])
     return EVERYTHING

@@ -118,6 +118,8 @@ class Hub:
         for key, row in {**buried, **rows}.items():
             step = steps.get(key)
             last, age = (step.change.row, now - step.at) if step else (None, inf)
+            if row is None and step is None:  # gone without ever having been there
+                continue
             if row == last:
                 if age < renew.get(key, inf):
                     continue

@@ -16,7 +16,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from stability.database import connect, reason
+from stability.database import connect_to_stay, reason
 from stability.errors import DatabaseError
 from stability.hints import CANARY_CHANNEL
 
@@ -91,7 +91,7 @@ class Listener:
     async def _listening(self) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         self._broken, self._echo = loop.create_future(), loop.create_future()
-        connection = await connect(self._conninfo, "stability listener")
+        connection = await connect_to_stay(self._conninfo, "stability listener")
         try:
             connection.add_notify_handler(lambda notify: self._notified(notify.channel, notify.payload))
             async with asyncio.timeout(CANARY_DEADLINE):

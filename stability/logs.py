@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from math import inf
+from time import monotonic
 from typing import Literal
 
 import structlog
@@ -44,6 +46,20 @@ def configure(form: Literal["logfmt", "json"], level: str) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells at start and end, we tell in our words
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # a connection that it gives up is one that we tell of
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class Seldom:
+    """Whether so many seconds have passed since it last said yes: for lines that anybody may cause."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._said_at = seconds, -inf
+
+    def __call__(self) -> bool:
+        now = monotonic()
+        if now - self._said_at < self._seconds:
+            return False
+        self._said_at = now
+        return True
 
 
 _LOGFMT = structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"], drop_missing=True)

@@ -27,6 +27,7 @@ DATABASE = "stability"
 START_PATIENCE = 60.0  # seconds; recovery after a crash may replay up to max_wal_size
 LOOK_AFTER = 2.0  # seconds between two looks whether it still runs
 TOLD_AGAIN = 10.0  # seconds that it must have stayed before its next end is news
+QUIT_PATIENCE = 0.5  # seconds for an end without a checkpoint
 STOP_PATIENCE = 1.2  # seconds for the shutdown checkpoint; whatever it could not write is recovered at the next start
 
 _log = structlog.get_logger(__name__)
@@ -97,7 +98,11 @@ class EmbeddedPostgres:
             self._process.wait(STOP_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait()
+            try:
+                self._process.wait(QUIT_PATIENCE)
+            except subprocess.TimeoutExpired:  # it, or one of its children, is stopped
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
         self._process = None
 
     async def keep(self) -> None:
@@ -105,7 +110,7 @@ class EmbeddedPostgres:
 
         It may end by a crash, for want of disk or memory, or by somebody's hand; clients connect again by themselves.
         """
-        told_at = -TOLD_AGAIN
+        told_at, refused = -TOLD_AGAIN, ""
         while True:
             await asyncio.sleep(LOOK_AFTER)
             if self._process is None or self._process.poll() is None:
@@ -117,9 +122,11 @@ class EmbeddedPostgres:
             try:
                 account = cluster.prepare_home(self._home)
                 with cluster.alone_in(self._home, wait=False):
-                    self._process = self._launch(account)
+                    self._process = self._launch(account, again=True)
             except (OSError, EmbeddedError) as error:
-                _log.debug("Postgres cannot be started", reason=str(error))
+                if str(error) != refused:
+                    _log.warning("Postgres cannot be started", reason=str(error))
+                refused = str(error)
 
     def __enter__(self) -> Self:
         self.start()
@@ -128,15 +135,18 @@ class EmbeddedPostgres:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def _launch(self, account: Account) -> subprocess.Popen[bytes]:
+    def _launch(self, account: Account, *, again: bool = False) -> subprocess.Popen[bytes]:
+        """Start the program; `again` in a cluster that there was, and without any delay."""
         data = self._home / "data"
+        if again and not data.exists():
+            raise EmbeddedError(f"{data} is gone: stop the server and start it anew.")
         programs = binaries.find()
         if account.differs:
             programs = binaries.reachable(programs)
         if not data.exists():
             cluster.make_cluster(programs, data, account, durable=self._options.get("fsync") != "off")
         cluster.check_version(data, programs)
-        cluster.check_unused(data)
+        cluster.check_unused(data, 0.0 if again else cluster.ORPHAN_PATIENCE)
         if self.log.exists() or self.log.is_symlink():
             self.log.replace(self.log.with_suffix(".previous.log"))
         options = {**self._options, "unix_socket_directories": str(cluster.make_socket_folder(self._home, account))}
@@ -164,7 +174,10 @@ class EmbeddedPostgres:
             raise EmbeddedError(f"Postgres did not answer within {START_PATIENCE:.0f} s (see {self.log}).")
 
     def _last_line(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
+        try:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+        except OSError as error:
+            return f"its log cannot be read ({error.strerror})"
         telling = [line for line in lines if "FATAL:" in line or "PANIC:" in line] or lines
         return telling[-1] if telling else "it said nothing"
 

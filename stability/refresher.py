@@ -6,6 +6,7 @@ What a read costs is the least of the last `SAMPLES`: one that met a busy moment
 that the statement timeout cut off has cost its time as well; one that waited for a lock has cost none.
 
 A look that waits for the end of such a rest is not unanswered: the deadline counts from then, where the rest is short.
+That holds for what hints ask for, and for the looks that are due while hints are off.
 """
 
 import asyncio
@@ -69,6 +70,7 @@ class Refresher:
         self._looked = inf  # when the newest answered read began: what changed since was committed since
         self._held_due = inf
         self._full_due = inf
+        self._blind_from = inf  # when the truth may change without any hint: a look at it is due
         self._failing = self._slow = False
         self._rested = -inf  # when the rest after the last answer is over, in monotonic seconds
         self._register = Register()
@@ -113,7 +115,7 @@ class Refresher:
         self._listener = "lost"
         self._era += 1
         self._admitted = False
-        self._full_due = self._held_due = self._looked = inf
+        self._full_due = self._held_due = self._looked = self._blind_from = inf
         self._register = Register()
         self._unproven()
 
@@ -154,8 +156,10 @@ class Refresher:
             self._tell_pace(pause)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await self._wake.wait()
-                await asyncio.sleep(self._verdict_at(self._asked) - monotonic())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(self._verdict_at(self._blind_from) - monotonic(), 0)):
+                        await self._wake.wait()
+                await asyncio.sleep(self._verdict_at(min(self._asked, self._blind_from)) - monotonic())
             self._unproven()
         await asyncio.sleep(over - monotonic())
 
@@ -242,8 +246,10 @@ class Refresher:
         if look.keys is None:
             pause = POLLED if self._listener == "polling" else inf
             if reading.seen and self._listener == "live":
-                pause = self._register.judge(reading.seen, now)
-            self._full_due = now + min(self._reread, pause, inf if reading.next_due is None else reading.next_due)
+                pause = self._register.judge(reading.seen, now, min(self._costs) / READ_SHARE)
+            next_due = inf if reading.next_due is None else reading.next_due
+            self._full_due = now + min(self._reread, pause, next_due)
+            self._blind_from = now + min(inf if self.waiting else pause, next_due)
 
     def _note_delay(self, reading: Reading, version: int, hinted: float) -> None:
         """Tell how old a change of state can be that was just published, `version` being the newest before."""

@@ -43,6 +43,7 @@ class Register:
         self._armed = False  # whether we ever did, since we listen
         self._value = 0  # of the register, when we last armed it
         self._fence: int | None = None
+        self._armed_at = -inf
         self._fenced_at = 0.0
         self._arm_at = inf  # when the next look has to arm it first
         self._idle_since: float | None = -inf
@@ -64,23 +65,28 @@ class Register:
         relied_on = self._value if self._armed else None
         self._value, fence = (await connection.execute(_ARM, {"relied_on": relied_on, "lease": LEASE})).one()
         self._armed, self._arm_at = self._armed or self._value > 0, now + PROLONG
+        self._armed_at = now
         if fence is not None or not self._value:
             self.waiting = False
             self._fence, self._fenced_at = None if fence is None else int(fence), now
 
-    def judge(self, seen: Seen, now: float) -> float:
-        """After a look: seconds until the next one, by what this one saw. While waiting that is when to arm again."""
+    def judge(self, seen: Seen, now: float, rest: float = 0.0) -> float:
+        """After a look: seconds until the next one, by what this one saw. While waiting that is when to arm again.
+
+        There will be `rest` seconds at least before the next look: where reads are slow, that is lingering enough.
+        """
         if self._carried or not seen.idle:
             self._idle_since = None
             self._begin_again(inf)
             return SLOW_POLL if seen.idle is None else POLL
         if self._idle_since is None:
             self._idle_since = now
-        if now - self._idle_since < LINGER:
+        if now - self._idle_since + rest < LINGER:
             return POLL
         if self._arm_at == inf or self._value not in (0, seen.armed):  # run out, or another server's
+            at_once = now - self._armed_at >= POLL  # else it does not stay, whatever takes it away
             self._begin_again(now)
-            return 0.0
+            return 0.0 if at_once else SLOW_POLL
         if self._fence is None:  # hints must not be sent
             return SLOW_POLL
         if not self.waiting and seen.snapshot.xmin <= self._fence:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from uvicorn.supervisors.statreload import StatReload
 from stability import logs, schema
 from stability.app import Background, create_app
 from stability.database import connect, reason
-from stability.errors import DatabaseError, StabilityError
+from stability.errors import AwayError, DatabaseError, StabilityError
 from stability.postgres import EmbeddedPostgres, dsn_of
 from stability.server import Server, bind
 from stability.settings import Settings
@@ -95,9 +96,8 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
         failures: list[StabilityError] = []
 
         async def prepare() -> None:
-            await _reached(conninfo)
             try:
-                await asyncio.to_thread(schema.migrate, conninfo)
+                await _migrated(settings.listen_conninfo or conninfo)
             except StabilityError as error:
                 failures.append(error)
                 server.should_exit = True
@@ -128,6 +128,40 @@ def _child(settings: Settings, conninfo: str, sockets: list[socket.socket]) -> N
     logs.configure(settings.log_format, settings.log_level)
     app = create_app(settings, conninfo=conninfo)
     Server(app, settings, app.state.drain).run(sockets=sockets)
+
+
+async def _migrated(conninfo: str) -> None:
+    """Return once the schema is the newest; a database that goes away meanwhile is waited for."""
+    while True:
+        await _reached(conninfo)
+        try:
+            await _in_a_thread(partial(schema.migrate, conninfo))
+        except AwayError as error:
+            _log.warning("the database went away during the migration, which begins again", reason=str(error))
+        else:
+            return
+
+
+async def _in_a_thread(act: Callable[[], None]) -> None:
+    """Act, where the end of the process need not wait for it: a database takes back what was not committed."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: Exception | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def run() -> None:
+        failed: Exception | None = None
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 -- raised where it is awaited
+            failed = error
+        with suppress(RuntimeError):  # nobody waits any more
+            loop.call_soon_threadsafe(tell, failed)
+
+    threading.Thread(target=run, daemon=True).start()
+    await done
 
 
 async def _reached(conninfo: str) -> None:

@@ -20,7 +20,8 @@ from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from stability import adoption, removal
-from stability.errors import DatabaseError
+from stability.database import completed
+from stability.errors import AwayError, DatabaseError
 from stability.resources import folder
 
 LOCK: Final = 0x57AB1117  # of the advisory lock under which one migration of a database runs at a time
@@ -42,7 +43,8 @@ def _tell(line: str) -> None:
 def migrate(conninfo: str, tell: Callable[[str], None] = _tell) -> None:
     """Bring the database up to date, adopting tables that it has already; again does nothing.
 
-    Writers may go on meanwhile: none waits longer than about two seconds. Raises DatabaseError with the remedy.
+    Writers may go on meanwhile: none waits longer than about two seconds. Raises DatabaseError with the remedy, and
+    AwayError where trying again may help.
     """
     with _alone(conninfo, tell) as connection:
         _upgrade(conninfo, tell)
@@ -102,13 +104,38 @@ def _alone(conninfo: str, tell: Callable[[str], None]) -> Iterator[psycopg.Conne
 
 
 def _connect(conninfo: str, tell: Callable[[str], None]) -> psycopg.Connection[Any]:
-    connection = psycopg.connect(conninfo, application_name=APPLICATION, autocommit=True)
+    connection = _plain(conninfo)
+    if connection.info.backend_pid != _backend(connection) and _shares_sessions(conninfo):
+        connection.close()
+        raise DatabaseError(
+            "This address leads through a pooler that shares sessions: migrate over a direct one (DATABASE_URL, or "
+            "STABILITY_LISTEN_URL beside it)."
+        )
     connection.execute(_SESSION)
     connection.autocommit = False
     connection.add_notice_handler(
         lambda notice: tell(notice.message_primary or "") if notice.severity_nonlocalized == "WARNING" else None
     )
     return connection
+
+
+def _plain(conninfo: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(completed(conninfo, application_name=APPLICATION), autocommit=True)
+
+
+def _backend(connection: psycopg.Connection[Any]) -> int:
+    (pid,) = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone() or (0,)
+    return int(pid)
+
+
+def _shares_sessions(conninfo: str) -> bool:
+    """Whether a pooler gives a session to somebody else between two transactions, with all that was set in it."""
+    with _plain(conninfo) as one, _plain(conninfo) as other:
+        with one.transaction():
+            _backend(one)
+            before = _backend(other)
+        with other.transaction():
+            return _backend(other) != before
 
 
 def _await_turn(connection: psycopg.Connection[Any], tell: Callable[[str], None]) -> None:
@@ -136,6 +163,6 @@ def _explained(error: psycopg.Error) -> DatabaseError:
             return DatabaseError(f"The database forbids it: {said}; migrate as a role that may.")
         case psycopg.errors.DependentObjectsStillExist():
             return DatabaseError(f"{said}: {(error.diag.message_detail or '').partition(chr(10))[0]}; drop that first.")
-        case psycopg.OperationalError() if error.sqlstate is None:
-            return DatabaseError(f"The database cannot be reached: {said.splitlines()[0]}.")
+        case psycopg.OperationalError() if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
+            return AwayError(f"The database cannot be reached: {said.splitlines()[0]}.")
     return DatabaseError(f"The database refused: {said}.")

@@ -16,6 +16,7 @@ PREFIX: Final = "STABILITY_"
 # Any of these means that libpq's own environment names the database.
 _LIBPQ: Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
+LEAST: Final = 0.1  # seconds between two canaries
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     )
     reread_seconds: Seconds = Field(5.0, description="seconds between re-reads that no hint asked for; 0 = never")
     canary_seconds: Seconds = Field(8.0, description="seconds between proofs that a notification arrives; 0 = at start")
-    heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = Field(
+    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=30)] = Field(
         15.0, description="seconds between heartbeats on the stream; clients call 45 s of silence dead"
     )
     log_format: Literal["logfmt", "json"] = Field("logfmt", description="`logfmt` or `json`, one line an event")
@@ -76,6 +77,13 @@ class Settings(BaseSettings):
         if not all(re.fullmatch(r"https?://[^/?#*\s]+", origin) for origin in origins):
             raise ValueError("must be origins such as https://app.example, separated by commas")
         return origins
+
+    @field_validator("canary_seconds")
+    @classmethod
+    def _bearable(cls, value: float) -> float:
+        if 0 < value < LEAST:
+            raise ValueError(f"must be 0 or at least {LEAST:g}: each one is a commit that others wait for")
+        return value
 
     @field_validator("root_path")
     @classmethod

@@ -1,12 +1,12 @@
 """Programs that LISTEN directly hear each transition once, however many servers there are."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 
 from tests.fixtures.follower import Follower
-from tests.fixtures.postgres import Database
+from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving
 from tests.fixtures.work import begin_work, end_work
 
@@ -32,3 +32,27 @@ def test_one_of_two_servers_announces(start_server: Callable[..., Serving], data
                 break
         heard += [json.loads(late.payload) for late in listener.notifies(timeout=0.5)]
     assert heard == [False, True, False, True]
+
+
+def test_an_announcement_survives_its_connection(start_server: Callable[..., Serving], database: Database) -> None:
+    """The announcer's connection is ended while nothing is to be said; what comes next is said all the same."""
+    server = start_server()
+    with (
+        psycopg.connect(database.writer_dsn, autocommit=True) as listener,
+        Follower(f"{server.url}/api/system-status/live") as client,
+    ):
+        listener.execute("LISTEN system_stability")
+        begin_work(database)
+        assert next(_announced(listener)) is False
+        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stability announcer'"
+        assert fetch(database.dsn, f"{kill} AND datname = current_database()") == [True]
+        end_work(database)
+        client.wait_for_stable(True)
+        assert next(_announced(listener)) is True
+
+
+def _announced(listener: psycopg.Connection[tuple[object, ...]]) -> Iterator[bool]:
+    for notification in listener.notifies(timeout=10):
+        said = json.loads(notification.payload)
+        if said.keys() == {"stable"}:
+            yield said["stable"]

@@ -8,10 +8,12 @@ import pytest
 
 from stability import hub
 from stability.app import create_app
+from stability.errors import DatabaseError
 from stability.listener import CANARY_DEADLINE, DEAF
+from stability.schema import migrate
 from stability.settings import load
 from tests.fixtures.follower import Follower
-from tests.fixtures.postgres import Database
+from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import hosting
 from tests.fixtures.work import begin_work, end_work
 
@@ -46,3 +48,15 @@ def test_a_pooler_that_swallows_listen(
 
 def _known(url: str) -> bool:
     return httpx.get(f"{url}/api/system-status").json()["stable"] is not None
+
+
+def test_what_we_set_stays_ours(database: Database, pooled: Callable[[Database], str]) -> None:
+    """Whoever gets a session of the pooler's after us finds it as it was; a migration, which has to set, is refused."""
+    through = pooled(database)
+    with hosting(create_app(load(), conninfo=through)) as url, Follower(f"{url}/api/system-status/live") as client:
+        client.wait_for_stable(True, FOUND_OUT)
+        for _ in range(8):
+            found = fetch(through, "SELECT current_user, current_setting('statement_timeout'), current_setting('role')")
+            assert found == [("postgres", "0", "none")]
+    with pytest.raises(DatabaseError, match="a pooler that shares sessions"):
+        migrate(through)

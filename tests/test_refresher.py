@@ -56,7 +56,8 @@ def test_a_read_that_hangs(serving: Serving, database: Database) -> None:
         owner.execute("INSERT INTO public.import_job (slug, state) VALUES ('a', 'approved')")
         owner.commit()
         client.wait_for_stable(False)
-    assert client.messages[-3:] == [True, None, False]
+    # the read that waited for the lock may end with what was true when it began
+    assert client.messages[-3:] in ([True, None, False], [None, True, False])
 
 
 def test_a_read_that_fails(serving: Serving, database: Database) -> None:

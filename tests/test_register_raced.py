@@ -45,8 +45,8 @@ class WithoutFence(Register):
 class WithoutComparison(Register):
     """Does not look at the register when it looks at the work."""
 
-    def judge(self, seen: Seen, now: float) -> float:
-        return super().judge(replace(seen, armed=self._value), now)
+    def judge(self, seen: Seen, now: float, rest: float = 0.0) -> float:
+        return super().judge(replace(seen, armed=self._value), now, rest)
 
 
 class WithoutFirst(Register):
