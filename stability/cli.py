@@ -119,18 +119,19 @@ def migrate(
     """
     if drop_data and not uninstall:
         raise typer.BadParameter("it only goes with --uninstall.", param_hint="--drop-data")
-    settings = _settings()
-    with told(), run.database_of(settings) as conninfo:
-        if uninstall:
-            try:
-                if demonstration.clean(conninfo):
-                    _say("removed everything of the demo")
-            except demonstration.ForeignSchemaError as error:
-                _say(f"{error}; it stays")
-            schema.uninstall(conninfo, drop_data=drop_data, tell=_say)
-        else:
-            schema.migrate(settings.listen_conninfo or conninfo, _say)
-            _say(f"the schema is at revision {revision.revisions()[0]}")
+    with told():
+        settings = _settings()
+        with run.database_of(settings) as conninfo:
+            if uninstall:
+                try:
+                    if demonstration.clean(conninfo):
+                        _say("removed everything of the demo")
+                except demonstration.ForeignSchemaError as error:
+                    _say(f"{error}; it stays")
+                schema.uninstall(conninfo, drop_data=drop_data, tell=_say)
+            else:
+                schema.migrate(settings.listen_conninfo or conninfo, _say)
+                _say(f"the schema is at revision {revision.revisions()[0]}")
 
 
 def _say(line: str) -> None:

@@ -28,7 +28,7 @@ START_PATIENCE = 60.0  # seconds; recovery after a crash may replay up to max_wa
 LOOK_AFTER = 2.0  # seconds between two looks whether it still runs
 TOLD_AGAIN = 10.0  # seconds that it must have stayed before its next end is news
 QUIT_PATIENCE = 0.5  # seconds for an end without a checkpoint
-STOP_PATIENCE = 1.2  # seconds for the shutdown checkpoint; whatever it could not write is recovered at the next start
+STOP_PATIENCE = 0.8  # seconds for the shutdown checkpoint; whatever it could not write is recovered at the next start
 
 _log = structlog.get_logger(__name__)
 
