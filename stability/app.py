@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from stability import access, answers, health, hints, pages, revision, stream
+from stability.admission import Admission
 from stability.announcer import Announcer
 from stability.database import Database
 from stability.errors import SettingError
@@ -179,7 +180,13 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *stream.routes(parts.hub, [monitor.topic for monitor in monitors], parts.metrics, parts.look),
+            *stream.routes(
+                parts.hub,
+                [monitor.topic for monitor in monitors],
+                Admission(parts.hub, settings.max_streams, settings.max_streams_per_address),
+                parts.metrics,
+                parts.look,
+            ),
             *(route for monitor in monitors for route in monitor.routes(parts.database)),
             *health.routes(parts.hub),
             *parts.metrics.routes(),

@@ -71,9 +71,9 @@ def event(data: object, name: str = "", identity: str = "", retry: int | None = 
     )
 
 
-def bye() -> bytes:
-    """The last event: come back after `retry` milliseconds."""
-    retry = spread()
+def bye(retry: int | None = None) -> bytes:
+    """The last event: come back after `retry` milliseconds, or after some that are different for each client."""
+    retry = retry or spread()
     return event({"retry": retry}, "bye", retry=retry)
 
 

@@ -8,13 +8,13 @@ and the heartbeat writes here.
 import secrets
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from stability.snapshot import Snapshot
 
@@ -52,6 +52,15 @@ class Frames:
 
     opening: bytes
     body: bytes
+
+
+class Place(NamedTuple):
+    """Where one subscriber is: all that a client costs. A cursor of 0 begins a snapshot."""
+
+    topics: frozenset[str]
+    cursor: int = 0  # the version that it has seen
+    complete: int = 0  # the version up to which nothing is missing: less than `cursor` amid a walk in turns
+    floor: int = 0  # the hub's floor when its snapshot began; 0 for a cursor from elsewhere
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,18 +177,52 @@ class Hub:
             if self._is_latest(step):
                 yield step.change, step.frames
 
+    def read(self, place: Place) -> tuple[bytes, Place]:
+        """The frames after `place`, about `TURN` bytes at most, and the place after them.
+
+        A cursor older than the tombstones that are remembered begins a new snapshot after a `reset` event, since keys
+        may have gone in between. A snapshot that is read in turns does so only if tombstones were forgotten meanwhile.
+        """
+        parts: list[bytes] = []
+        topics, cursor, complete, floor = place
+        if 0 < cursor < self.floor != floor:
+            parts.append(RESET)
+            cursor = complete = 0
+        if cursor == 0:
+            floor = self.floor
+        size, seen = 0, cursor
+        for change, frames in self.after(cursor):
+            if change.topic in topics and (change.row or seen):
+                frame = frames.opening + frames.body if change.state_version > complete else frames.body
+                parts.append(frame)
+                size += len(frame)
+            if size >= TURN:
+                cursor = change.version
+                break
+        else:
+            cursor = self.version
+        return b"".join(parts), Place(topics, cursor, cursor if cursor == self.version else complete, floor)
+
+    def call(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after every change, and at the close; it must not block or raise."""
+        self._wakes.add(wake)
+
+    def count(self, clients: int) -> None:
+        """So many more clients are there, or fewer."""
+        self._clients += clients
+        if clients < 0:
+            self._left_at = time.monotonic()
+
     @contextmanager
     def subscribe(self, wake: Callable[[], None], *, client: bool = False) -> Iterator[None]:
-        """Call `wake` after every change, and at the close, until the block ends; it must not block or raise."""
-        self._wakes.add(wake)
-        self._clients += client
+        """The same until the block ends; with `client` there is one more client meanwhile."""
+        self.call(wake)
+        self.count(+client)
         try:
             yield
         finally:
             self._wakes.discard(wake)
-            self._clients -= client
-            if client:
-                self._left_at = time.monotonic()
+            self.count(-client)
 
     def close(self) -> None:
         """No change will come any more: subscribers say goodbye."""
@@ -189,49 +232,6 @@ class Hub:
     def _wake(self) -> None:
         for wake in tuple(self._wakes):
             wake()
-
-
-class Reader:
-    """One subscriber's place: the version that it has seen of `topics`. Cursor 0 begins a snapshot."""
-
-    __slots__ = ("_complete", "_floor", "_hub", "_topics", "cursor")
-
-    def __init__(self, hub: Hub, topics: Collection[str], cursor: int = 0) -> None:
-        self._hub, self._topics, self.cursor = hub, topics, cursor
-        self._complete = cursor  # the version up to which nothing is missing: less than `cursor` amid a walk in turns
-        self._floor = 0  # the hub's floor when this snapshot began; 0 for a cursor from elsewhere
-
-    @property
-    def behind(self) -> bool:
-        """Whether anything was published after the cursor."""
-        return self.cursor < self._hub.version
-
-    def read(self) -> bytes:
-        """The frames after the cursor, about `TURN` bytes at most, which moves on.
-
-        A cursor older than the tombstones that are remembered begins a new snapshot after a `reset` event, since keys
-        may have gone in between. A snapshot that is read in turns does so only if tombstones were forgotten meanwhile.
-        """
-        parts: list[bytes] = []
-        if 0 < self.cursor < self._hub.floor != self._floor:
-            parts.append(RESET)
-            self.cursor = self._complete = 0
-        if self.cursor == 0:
-            self._floor = self._hub.floor
-        size, seen = 0, self.cursor
-        for change, frames in self._hub.after(self.cursor):
-            if change.topic in self._topics and (change.row or seen):
-                frame = frames.opening + frames.body if change.state_version > self._complete else frames.body
-                parts.append(frame)
-                size += len(frame)
-            if size >= TURN:
-                self.cursor = change.version
-                break
-        else:
-            self.cursor = self._hub.version
-        if not self.behind:
-            self._complete = self.cursor
-        return b"".join(parts)
 
 
 def _version(step: _Step) -> int:

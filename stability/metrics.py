@@ -1,7 +1,7 @@
 """What an operator scrapes: base units, `_total` on counters only, one registry per application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, ProcessCollector
@@ -64,6 +64,12 @@ class Metrics:
         tasks = Gauge("stability_tasks", "Tasks of the event loop; constant but for clients", registry=registry)
         tasks.set_function(lambda: len(asyncio.all_tasks()))
         ProcessCollector(registry=registry)
+        self.refused = Counter(
+            "stability_streams_refused",
+            "Streams that found no room, in all or for their address",
+            ["limit"],
+            registry=registry,
+        )
         self.frames = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
 
     def proved(self, seconds: float) -> None:
@@ -86,13 +92,6 @@ class Metrics:
             self.reads.labels(topic).observe(seconds)
         else:
             self.failures.labels(topic).inc()
-
-    async def counted(self, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Pass `frames` on to one client and count them."""
-        with self.clients.track_inprogress():
-            async for chunk in frames:
-                self.frames.inc()
-                yield chunk
 
     def routes(self) -> Collection[BaseRoute]:
         """`GET /metrics`."""

@@ -1,9 +1,5 @@
-"""Our uvicorn server: says goodbye to every stream before it stops, and cuts off who does not read.
+"""Our uvicorn server: says goodbye to every stream before it stops, where plain uvicorn waits in vain for their end."""
 
-Plain uvicorn waits in vain for the end of both.
-"""
-
-import asyncio
 import errno
 import os
 import socket
@@ -15,74 +11,16 @@ from typing import Final
 import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stability.errors import SettingError
+from stability.protocol import Protocol
 from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
 BACKLOG: Final = 4096  # connections that may wait to be accepted; the kernel's somaxconn caps it
-ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
-LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
-READ_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
 NOT_SENT: Final = (
     4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
 )
-
-
-class Protocol(HttpToolsProtocol):
-    """One connection, cut off when its client asks for too much, too slowly, or does not read what it asked for.
-
-    A plain close would wait until everything is sent, which is never.
-    """
-
-    _deadline: asyncio.TimerHandle | None = None
-    _asked = 0  # bytes that came since the last answer was complete
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client came: it has to ask."""
-        super().connection_made(transport)
-        self._within(ASK_DEADLINE)
-
-    def data_received(self, data: bytes) -> None:
-        """It asks, or goes on asking during an answer, within bounds."""
-        self._asked += len(data)
-        if self._asked > LONGEST_REQUEST:
-            self.transport.abort()
-            return
-        super().data_received(data)
-
-    def on_headers_complete(self) -> None:
-        """It has asked."""
-        self._within(None)
-        super().on_headers_complete()
-
-    def on_response_complete(self) -> None:
-        """It has its answer, and may ask again."""
-        self._asked = 0
-        super().on_response_complete()
-        if self.cycle and self.cycle.response_complete:  # else the next one has been asked for already
-            self._within(ASK_DEADLINE)
-
-    def pause_writing(self) -> None:
-        """The buffers are full: from now on the client has to read."""
-        super().pause_writing()
-        self._within(READ_DEADLINE)
-
-    def resume_writing(self) -> None:
-        """It has read."""
-        self._within(None)
-        super().resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        self._within(None)
-        super().connection_lost(exc)
-
-    def _within(self, seconds: float | None) -> None:
-        if self._deadline:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
 
 class Server(uvicorn.Server):

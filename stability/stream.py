@@ -13,10 +13,13 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
 
+from stability.admission import RETURN, Admission
 from stability.errors import RequestError
+from stability.fanout import HANDOFF, Fanout
 from stability.frames import HEARTBEAT, LISTENER, SYSTEM, bye, compact, etag, event, spread, status
-from stability.hub import Change, Hub, Reader
+from stability.hub import Change, Hub, Place
 from stability.metrics import Metrics
 
 SEND_DEADLINE: Final = 60.0  # seconds until a client that does not read is given up where another server serves us
@@ -27,20 +30,39 @@ HEADERS: Final = {
     "X-Accel-Buffering": "no",
     "Access-Control-Allow-Origin": "*",
 }
-_CONTROL: Final = frozenset({LISTENER[0], HEARTBEAT[0]})
 
 
 def routes(
-    hub: Hub, topics: Sequence[str], metrics: Metrics, look: Callable[[], Awaitable[None]]
+    hub: Hub, topics: Sequence[str], admission: Admission, metrics: Metrics, look: Callable[[], Awaitable[None]]
 ) -> Sequence[BaseRoute]:
     """The two streams and the same state for clients that cannot stream; `look` reads the system's row again."""
 
-    async def system_live(_request: Request) -> Response:
-        return _respond(_system(hub), metrics)
+    metrics.clients.set_function(lambda: admission.streams)
+    fanout = Fanout(hub, admission, metrics.frames.inc)
+    control = frozenset({LISTENER[0], HEARTBEAT[0]})
+    alone = control | {SYSTEM[0]}
+
+    def stream(request: Request, opening: bytes, place: Place, then: frozenset[str] | None = None) -> Response:
+        address = request.client.host if request.client else ""
+        if limit := admission.full(address):
+            metrics.refused.labels(limit).inc()
+            return Response(bye(RETURN), headers={**HEADERS, "Connection": "close"}, media_type="text/event-stream")
+        return Stream(opening, Feed(hub, address, place, then), fanout, admission, metrics)
+
+    async def system_live(request: Request) -> Response:
+        """The badge's own: the system's row, the listener's condition and heartbeats."""
+        state, _ = hub.read(Place(frozenset({SYSTEM[0]})))
+        condition, _ = hub.read(Place(frozenset({LISTENER[0]})))
+        place = Place(alone, hub.version, hub.version)
+        return stream(request, b"retry: %d\n" % spread() + state + condition, place)
 
     async def live(request: Request) -> Response:
+        """Every row of some topics: what is newer than the client's cursor, then `ready`, then changes."""
         wanted = _topics(request.query_params, topics)
-        return _respond(_everything(hub, wanted, _cursor(request, hub)), metrics)
+        cursor = _cursor(request, hub)
+        snapshot = Place(wanted | {LISTENER[0]}, cursor, cursor)
+        hello = event({"epoch": hub.epoch, "topics": sorted(wanted)}, "hello", retry=spread())
+        return stream(request, hello, snapshot, wanted | control)
 
     async def system(request: Request) -> Response:
         since, wait = request.query_params.get("since"), _seconds(request.query_params)
@@ -63,41 +85,75 @@ def routes(
     ]
 
 
-def _respond(frames: AsyncIterator[bytes], metrics: Metrics) -> Response:
-    return EventSourceResponse(metrics.counted(frames), headers=HEADERS, ping=0, sep="\n", send_timeout=SEND_DEADLINE)
+class Feed:
+    """What one client has yet to be told: a snapshot first, closed by `ready`, if `then` names what follows it."""
+
+    __slots__ = ("_then", "address", "hub", "place")
+
+    def __init__(self, hub: Hub, address: str, place: Place, then: frozenset[str] | None = None) -> None:
+        self.hub, self.address, self.place, self._then = hub, address, place, then
+
+    @property
+    def live(self) -> bool:
+        """Whether nothing but changes is left to tell."""
+        return self._then is None
+
+    def read(self) -> bytes:
+        """The next frames, or nothing when there is no news; moves on."""
+        frames, self.place = self.hub.read(self.place)
+        if frames or self._then is None:
+            return frames
+        version = self.place.cursor
+        self.place, self._then = Place(self._then, version, version), None
+        return event({"version": version}, "ready", f"{self.hub.epoch}-{version}")
 
 
-async def _system(hub: Hub) -> AsyncIterator[bytes]:
-    """The badge's own stream: the system's row, the listener's condition and heartbeats."""
-    state, condition = Reader(hub, {SYSTEM[0]}).read(), Reader(hub, {LISTENER[0]}).read()
-    reader = Reader(hub, _CONTROL | {SYSTEM[0]}, hub.version)
-    yield b"retry: %d\n" % spread() + state + condition
-    async for frames in _following(hub, reader):
-        yield frames
+class Stream(Response):
+    """The answer that does not end: handed off where our own server can take it over, else written by sse-starlette."""
+
+    def __init__(self, opening: bytes, feed: Feed, fanout: Fanout, admission: Admission, metrics: Metrics) -> None:
+        super().__init__(media_type="text/event-stream", headers=HEADERS)
+        del self.headers["content-length"]
+        self._opening, self._feed, self._fanout = opening, feed, fanout
+        self._admission, self._metrics = admission, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        handoff = scope.get("extensions", {}).get(HANDOFF)
+        if handoff and scope["method"] == "GET":
+            start: Message = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            if await handoff(scope, send, start, self._opening, self._feed, self._fanout):
+                return
+            send = _after_start(send)
+        frames = _frames(self._feed, self._opening, self._admission, self._metrics)
+        response = EventSourceResponse(frames, headers=HEADERS, ping=0, sep="\n", send_timeout=SEND_DEADLINE)
+        await response(scope, receive, send)
 
 
-async def _everything(hub: Hub, topics: frozenset[str], cursor: int) -> AsyncIterator[bytes]:
-    """Every row of `topics`: what is newer than `cursor`, then `ready`, then changes."""
-    yield event({"epoch": hub.epoch, "topics": sorted(topics)}, "hello", retry=spread())
-    snapshot = Reader(hub, topics | {LISTENER[0]}, cursor)
-    while frames := snapshot.read():
-        yield frames
-    yield event({"version": snapshot.cursor}, "ready", f"{hub.epoch}-{snapshot.cursor}")
-    async for frames in _following(hub, Reader(hub, topics | _CONTROL, snapshot.cursor)):
-        yield frames
+def _after_start(send: Send) -> Send:
+    """Leave out the head, which is on its way."""
+
+    async def rest(message: Message) -> None:
+        if message["type"] != "http.response.start":
+            await send(message)
+
+    return rest
 
 
-async def _following(hub: Hub, reader: Reader) -> AsyncIterator[bytes]:
-    awake = asyncio.Event()
-    with hub.subscribe(awake.set, client=True):
+async def _frames(feed: Feed, opening: bytes, admission: Admission, metrics: Metrics) -> AsyncIterator[bytes]:
+    awake, hub = asyncio.Event(), feed.hub
+    with admission.inside(feed.address), hub.subscribe(awake.set):
+        frames = opening
         while not hub.closed:
             # Clear, then look: a change between the look and the wait wakes us again.
             awake.clear()
-            if frames := reader.read():
+            if frames:
+                metrics.frames.inc()
                 yield frames
             else:
                 await awake.wait()
-    yield bye()
+            frames = feed.read()
+        yield bye()
 
 
 async def _holding(hub: Hub, xid: int | None, wait: float, look: Callable[[], Awaitable[None]]) -> None:

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from stability import server
+from stability import fanout, protocol, server
 from stability.app import create_app
 from stability.monitors import MONITORS
 from stability.settings import load
@@ -110,12 +110,12 @@ def _queries(database: Database) -> int:
 
 def test_a_client_that_never_reads_is_dropped(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its buffers full for longer than the deadline, it is cut off, and nothing of it stays."""
-    monkeypatch.setattr(server, "READ_DEADLINE", 0.5)
+    monkeypatch.setattr(fanout, "READ_DEADLINE", 0.5)
     with psycopg.connect(database.dsn, autocommit=True) as owner:
         owner.execute(things.SCHEMA.encode())
         owner.execute("INSERT INTO public.things SELECT n, repeat('x', 100) FROM generate_series(1, 50000) AS n")
     app = create_app(load(), conninfo=database.server_dsn, monitors=(*MONITORS, things.MONITOR))
-    with hosting(app, server.Protocol) as url, Follower(f"{url}/api/live?topics=things") as client:
+    with hosting(app, protocol.Protocol) as url, Follower(f"{url}/api/live?topics=things") as client:
         client.wait_for(lambda client: len(client.named("change")) >= 50000)
         port = int(url.rpartition(":")[2])
         with _deaf_client(port, "/api/live?topics=things") as deaf:
@@ -149,9 +149,9 @@ def test_a_client_that_does_not_ask_is_dropped(
     database: Database, monkeypatch: pytest.MonkeyPatch, before: bytes, bytes_sent: bytes
 ) -> None:
     """A connection that holds a descriptor and asks for nothing ends."""
-    monkeypatch.setattr(server, "ASK_DEADLINE", 0.2)
+    monkeypatch.setattr(protocol, "ASK_DEADLINE", 0.2)
     with (
-        hosting(create_app(load(), conninfo=database.server_dsn), server.Protocol) as url,
+        hosting(create_app(load(), conninfo=database.server_dsn), protocol.Protocol) as url,
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE) as client,
     ):
         client.sendall(before)

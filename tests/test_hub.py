@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from stability import hub as hub_module
 from stability.frames import SYSTEM, encode
-from stability.hub import Frames, Hub, Reader, Row
+from stability.hub import Frames, Hub, Place, Row
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TOPICS = ("stability", "deployments")
@@ -20,6 +20,21 @@ def plain(_epoch: str, change: hub_module.Change) -> Frames:
     """One JSON line per change, so that a test can read a client's bytes back."""
     row = None if change.row is None else [change.row.state, dict(change.row.fields)]
     return Frames(b"", json.dumps([change.topic, change.key, row]).encode() + b"\n")
+
+
+class Reader:
+    """A subscriber and where it is."""
+
+    def __init__(self, hub: Hub, topics: frozenset[str]) -> None:
+        self.hub, self.place = hub, Place(topics)
+
+    @property
+    def behind(self) -> bool:
+        return self.place.cursor < self.hub.version
+
+    def read(self) -> bytes:
+        frames, self.place = self.hub.read(self.place)
+        return frames
 
 
 class Client:
@@ -159,7 +174,7 @@ def test_the_unnamed_message_comes_only_with_a_new_state() -> None:
     topic, key = SYSTEM
     began = hub.version
     hub.publish(topic, {key: Row("processing", {"stable": False, "n": 1})}, NOW)
-    reader = Reader(hub, {topic})
+    reader = Reader(hub, frozenset({topic}))
     first = reader.read()
     hub.publish(topic, {key: Row("processing", {"stable": False, "n": 2})}, NOW)
     second = reader.read()
@@ -172,7 +187,7 @@ def test_a_state_that_came_and_went_is_not_told_twice() -> None:
     hub = Hub(encode)
     topic, key = SYSTEM
     hub.publish(topic, {key: Row("stable", {"stable": True})}, NOW)
-    reader = Reader(hub, {topic})
+    reader = Reader(hub, frozenset({topic}))
     reader.read()
     hub.publish(topic, {key: Row("processing", {"stable": False})}, NOW)
     hub.publish(topic, {key: Row("stable", {"stable": True})}, NOW)

@@ -1,0 +1,126 @@
+"""What we change in uvicorn's HTTP protocol, and the one place that knows its inside: bounds, and the hand-off."""
+
+import asyncio
+import re
+from typing import Final
+
+from starlette.types import Message, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from stability.fanout import HANDOFF, READ_DEADLINE, Connection, Fanout, Feed, chunk_of
+
+ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
+LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
+_CHUNKED: Final = b"\r\ntransfer-encoding: chunked"
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection, cut off when its client asks for too much, too slowly, or does not read what it asked for.
+
+    A plain close would wait until everything is sent, which is never. A stream leaves it: see `_hand_off`.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+    _asked = 0  # bytes that came since the last answer was complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client came: it has to ask."""
+        super().connection_made(transport)
+        self._within(ASK_DEADLINE)
+
+    def data_received(self, data: bytes) -> None:
+        """It asks, or goes on asking during an answer, within bounds."""
+        self._asked += len(data)
+        if self._asked > LONGEST_REQUEST:
+            self.transport.abort()
+            return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """It begins to ask."""
+        super().on_message_begin()
+        self.scope["extensions"] = {HANDOFF: self._hand_off}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        """It has asked."""
+        self._within(None)
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """It has its answer, and may ask again."""
+        self._asked = 0
+        super().on_response_complete()
+        if self.cycle and self.cycle.response_complete:  # else the next one has been asked for already
+            self._within(ASK_DEADLINE)
+
+    def pause_writing(self) -> None:
+        """The buffers are full: from now on the client has to read."""
+        super().pause_writing()
+        self._within(READ_DEADLINE)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._within(None)
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._within(None)
+        super().connection_lost(exc)
+
+    def _within(self, seconds: float | None) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+
+    async def _hand_off(  # noqa: PLR0913, PLR0917 -- the two rooms that meet here know nothing else of each other
+        self, scope: Scope, send: Send, start: Message, opening: bytes, feed: Feed, fanout: Fanout
+    ) -> bool:
+        """Send `start`; then, if the head says that what follows is ours alone, a `Connection` takes over from here.
+
+        Whatever stands in between may turn the head into that of a compressed or buffered answer, which is not ours.
+        The first frames go out together with the head.
+        """
+        cycle = self.cycle
+        if cycle.scope is not scope:  # asked for behind another request
+            await send(start)
+            return False
+        cycle.transport = held = _Held()  # type: ignore[assignment]
+        try:
+            await send(start)
+        finally:
+            cycle.transport = self.transport
+        head, separator, rest = bytes(held).lower().partition(b"\r\n\r\n")
+        ours = head.startswith(b"http/1.1 200") and _CHUNKED in head and not (rest or self.pipeline)
+        if not separator or not ours or b"\r\ncontent-encoding:" in head or self.transport.is_closing():
+            self.transport.write(bytes(held))
+            return False
+        chunked = scope["http_version"] == "1.1"
+        self._leave(cycle)
+        connection = Connection(fanout, feed, self.transport, chunked=chunked, gone=self.connections.discard)
+        self.connections.add(connection)  # type: ignore[arg-type]
+        self.transport.set_protocol(connection)
+        self.transport.set_write_buffer_limits(0)
+        if chunked:
+            first = bytes(held) + chunk_of(opening)
+        else:  # uvicorn forgets that HTTP/1.0 knows no chunks
+            first = re.sub(rb"(?i)transfer-encoding: chunked\r\n", b"", bytes(held)) + opening
+        self.transport.write(first)
+        fanout.join(connection)
+        return True
+
+    def _leave(self, cycle: RequestResponseCycle) -> None:
+        """End everything of this request but its connection; what refers to each other is taken apart."""
+        self._within(None)
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        self.connections.discard(self)
+        self.server_state.total_requests += 1
+        cycle.response_complete = True  # for uvicorn, which would end the connection otherwise
+        self.parser = self.cycle = self.scope = None  # type: ignore[assignment]
+
+
+class _Held(bytearray):
+    """A transport that keeps what is written to it."""
+
+    write = bytearray.extend

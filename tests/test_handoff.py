@@ -1,0 +1,213 @@
+"""Streams that our server takes over: the same bytes as elsewhere, and nothing left of a client but its connection."""
+
+import re
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from typing import Final
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount
+
+from stability.app import create_app
+from stability.fanout import LONGEST_REMARK
+from stability.protocol import Protocol
+from stability.settings import load
+from tests.fixtures.eventually import eventually
+from tests.fixtures.follower import Follower
+from tests.fixtures.postgres import Database
+from tests.fixtures.server import Http, Serving, hosting
+from tests.fixtures.work import begin_work, end_work
+
+LIVE: Final = "/api/system-status/live"
+PATIENCE: Final = 20.0  # seconds
+
+
+def ask(url: str, *, version: str = "1.1", method: str = "GET", more: str = "") -> socket.socket:
+    """A connection that has asked for the stream."""
+    client = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE)
+    client.sendall(f"{method} {LIVE} HTTP/{version}\r\nHost: localhost\r\n{more}\r\n".encode())
+    return client
+
+
+def until(client: socket.socket, mark: bytes) -> bytes:
+    """What came, up to `mark`."""
+    heard = b""
+    while mark not in heard:
+        part = client.recv(65536)
+        assert part, heard
+        heard += part
+    return heard
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the server ends it, by and by."""
+    try:
+        while client.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def metric(url: str, name: str) -> float:
+    """One figure."""
+    found = re.search(rf"^{name} (\S+)", httpx.get(f"{url}/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def test_no_task_is_left_of_a_client(serving: Serving, database: Database) -> None:
+    """A hundred clients hear every change, and cost not one task."""
+    before = metric(serving.url, "stability_tasks")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Follower(serving.url + LIVE)) for _ in range(100)]
+        assert metric(serving.url, "stability_clients") == 100
+        assert metric(serving.url, "stability_tasks") == before
+        begin_work(database)
+        for client in clients:
+            client.wait_for_stable(False)
+        assert {tuple(client.messages) for client in clients} == {(True, False)}
+    eventually(lambda: metric(serving.url, "stability_clients") == 0)
+
+
+def test_head_and_first_frame_are_one_write(serving: Serving) -> None:
+    """A client that has the head has the state."""
+    with closing(ask(serving.url)) as client:
+        first = client.recv(65536)
+    assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b'data: {"stable":true}\n\n' in first
+
+
+def test_the_goodbye_is_the_last_chunk(serving: Serving) -> None:
+    """SIGTERM: `bye`, the end of the chunks, the end of the connection."""
+    with closing(ask(serving.url)) as client:
+        until(client, b"event: connection")
+        serving.process.terminate()
+        heard = until(client, b"event: bye")
+        while part := client.recv(65536):
+            heard += part
+    assert heard.endswith(b"}\n\n\r\n0\r\n\r\n")
+
+
+def test_http_1_0_knows_no_chunks(serving: Serving, database: Database) -> None:
+    """Frames as they are, until the connection ends."""
+    with closing(ask(serving.url, version="1.0")) as client:
+        head, _, rest = until(client, b"event: connection").partition(b"\r\n\r\n")
+        assert b"chunked" not in head.lower()
+        assert rest.startswith(b"retry: ")
+        begin_work(database)
+        assert until(client, b"event: status").startswith(b"id: ")
+
+
+def test_head_ends_at_once(serving: Serving) -> None:
+    """The head of the stream without a stream."""
+    with closing(ask(serving.url, method="HEAD", more="Connection: close\r\n")) as client:
+        heard = b""
+        while part := client.recv(65536):
+            heard += part
+    assert b"content-type: text/event-stream" in heard.lower()
+    assert heard.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("more", [b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x00\xff garbage\r\n\r\n"])
+def test_what_is_said_after_the_request_is_ignored(serving: Serving, database: Database, more: bytes) -> None:
+    """Whatever it is, the stream goes on."""
+    with closing(ask(serving.url)) as client:
+        until(client, b"event: connection")
+        client.sendall(more)
+        begin_work(database)
+        until(client, b'{"stable":false}')
+        client.sendall(more)
+        end_work(database)
+        until(client, b'{"stable":true}')
+
+
+def test_whoever_says_too_much_is_cut_off(serving: Serving) -> None:
+    """A megabyte after the request, which nobody reads."""
+    with closing(ask(serving.url)) as client:
+        until(client, b"event: connection")
+        with suppress(ConnectionError):
+            client.sendall(b"x" * 16 * LONGEST_REMARK)
+        assert ended(client)
+    eventually(lambda: metric(serving.url, "stability_clients") == 0)
+
+
+def test_half_a_close_is_a_close(serving: Serving) -> None:
+    """A client that will say nothing any more is gone."""
+    with closing(ask(serving.url)) as client:
+        until(client, b"event: connection")
+        client.shutdown(socket.SHUT_WR)
+        assert ended(client)
+    eventually(lambda: metric(serving.url, "stability_clients") == 0)
+
+
+def test_a_stream_behind_another_request(serving: Serving, database: Database) -> None:
+    """Asked for on a connection that has been used, and behind a request that is not answered yet."""
+    port = int(serving.url.rpartition(":")[2])
+    request = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+        client.sendall((request.format("/livez") + request.format(LIVE)).encode())
+        until(client, b"event: connection")
+        begin_work(database)
+        until(client, b'{"stable":false}')
+
+
+@pytest.fixture
+def compressing(database: Database) -> Iterator[str]:
+    """Our server with an application that compresses whatever it can."""
+    status = create_app(load(), conninfo=database.server_dsn)
+    host = Starlette(
+        routes=[Mount("/", status)],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1)],
+        lifespan=lambda _app: status.router.lifespan_context(status),  # type: ignore[arg-type]
+    )
+    with hosting(host, Protocol) as url:
+        yield url
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_compression_in_between(compressing: str, database: Database, encoding: str) -> None:
+    """Whatever the host does with the stream, what arrives is what its head says."""
+    with closing(ask(compressing, more=f"Accept-Encoding: {encoding}\r\n")) as client:
+        head, _, rest = until(client, b"\r\n\r\n").partition(b"\r\n\r\n")
+        begin_work(database)
+        deadline = time.monotonic() + PATIENCE
+        while b'"stable":false' not in _plain(head, rest):
+            assert time.monotonic() < deadline
+            rest += client.recv(65536)
+
+
+def _plain(head: bytes, body: bytes) -> bytes:
+    """The frames within chunks, and within gzip where the head says so."""
+    frames = b""
+    while b"\r\n" in body:
+        size, _, rest = body.partition(b"\r\n")
+        frames, body = frames + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+    if b"content-encoding: gzip" in head.lower():
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(frames)
+    return frames
+
+
+@pytest.mark.parametrize("most", [{"max_streams": 2}, {"max_streams_per_address": 2}])
+@pytest.mark.parametrize("http", ["auto", Protocol], ids=["portable", "handed off"])
+def test_a_full_house(database: Database, most: dict[str, int], http: Http) -> None:
+    """No room: a good answer that says when to come back, since a browser never returns after a 503; counted."""
+    with hosting(create_app(load(**most), conninfo=database.server_dsn), http) as url, ExitStack() as stack:
+        first, _ = (stack.enter_context(Follower(url + LIVE)) for _ in range(2))
+        answer = httpx.get(url + LIVE)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.text == 'retry: 30000\nevent: bye\ndata: {"retry":30000}\n\n'
+        assert first.messages
+        assert 'stability_streams_refused_total{limit="' in httpx.get(f"{url}/metrics").text
+        first.__exit__()
+        eventually(lambda: metric(url, "stability_clients") == 1)
+        with Follower(url + LIVE) as third:
+            assert third.messages
