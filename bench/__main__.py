@@ -2,7 +2,7 @@
 
 import socket
 
-from bench import crowd, ground, large, latency, start, writers
+from bench import crowd, fanout, ground, large, latency, start, writers
 
 
 def _free_port() -> int:
@@ -11,5 +11,5 @@ def _free_port() -> int:
 
 
 print(ground.machine(), flush=True)
-for part in (start, latency, crowd, writers, large):
+for part in (start, latency, crowd, fanout, writers, large):
     part.run(_free_port())
