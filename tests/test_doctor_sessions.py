@@ -1,5 +1,6 @@
 """Who holds up others is named by the doctor, with what he is doing: real sessions, locks, slots and standbys."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -63,7 +64,9 @@ async def test_an_old_snapshot(database: Database) -> None:
         assert finding.level == "warning"
         pid = reader.info.backend_pid
         assert finding.fact.startswith(f"pid {pid} (a report, user postgres, idle in transaction) has been open for ")
-        assert "2 transactions old" in finding.fact
+        age = re.search(r"(\d+) transactions old", finding.fact)
+        assert age is not None
+        assert int(age[1]) >= 2  # autovacuum may have added one
         assert troubles(await examine(database.dsn)) == []  # it is young
 
         fetch(database.dsn, str(finding.remedy).split('"')[1])
