@@ -143,16 +143,15 @@ def _after_start(send: Send) -> Send:
 async def _frames(feed: Feed, opening: bytes, admission: Admission, metrics: Metrics) -> AsyncIterator[bytes]:
     awake, hub = asyncio.Event(), feed.hub
     with admission.inside(feed.address), hub.subscribe(awake.set):
-        frames = opening
+        yield opening
         while not hub.closed:
             # Clear, then look: a change between the look and the wait wakes us again.
             awake.clear()
-            if frames:
+            if frames := feed.read():
                 metrics.frames.inc()
                 yield frames
             else:
                 await awake.wait()
-            frames = feed.read()
         yield bye()
 
 

@@ -8,14 +8,21 @@ import httpx
 import psycopg
 import pytest
 
+from stability.protocol import Protocol
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
-from tests.fixtures.server import Serving
+from tests.fixtures.server import Http, Serving
 from tests.fixtures.work import begin_work, end_work
 
-CROWD = 2000
 LIVE = "/api/system-status/live"
 Follow = Callable[..., Follower]
+
+
+@pytest.fixture(params=["auto", Protocol], ids=["portable", "handed off"])
+def http(request: pytest.FixtureRequest) -> Http:
+    """Everything once under plain uvicorn, and once under our protocol, which hands streams off."""
+    protocol: Http = request.param
+    return protocol
 
 
 def test_the_first_frame_is_the_state(hosted: str, follow: Follow) -> None:

@@ -62,7 +62,7 @@ def test_triggers_dropped(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
-@pytest.mark.parametrize("whose", ["database", "server"])
+@pytest.mark.parametrize("whose", ["database", pytest.param("server", marks=slow)])
 def test_a_stepped_clock(
     clock: Clock, *, whose: str, step: int, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
