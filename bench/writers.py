@@ -23,8 +23,8 @@ from stability import binaries
 from stability.torture.naive import EVALUATE
 
 CLIENTS = (1, 4, 16, 64)
-ROUNDS = 3
-SECONDS = 4  # of one run
+ROUNDS = 15
+SECONDS = 2  # of one run
 KINDS = {
     "no triggers": "",
     "empty trigger": "RETURN NULL;",
@@ -53,18 +53,28 @@ def run(port: int) -> None:
         script.flush()
         owner.execute("INSERT INTO worker.command_registry VALUES ('derive', 'analytics')")
         found: dict[tuple[str, int], list[float]] = {}
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             for clients in CLIENTS:
-                for kind in KINDS:
+                for kind in _turned(list(KINDS), number):
                     _place(owner, kind)
                     found.setdefault((kind, clients), []).append(_commits(dsn, script.name, clients))
-    print(f"\ncommits/s on worker.tasks\n{'':<24}" + "".join(f"{f'{n} clients':>20}" for n in CLIENTS))
+    head = "".join(f"{f'{n} clients':>28}" for n in CLIENTS)
+    print(f"\ncommits/s on worker.tasks (of none, of an empty trigger)\n{'':<24}{head}")
     for kind in KINDS:
         cells = (
-            f"{median(found[kind, n]):>12,.0f} ({median(found[kind, n]) / median(found['no triggers', n]):.2f})"
+            f"{median(found[kind, n]):>12,.0f} ({_share(found, kind, 'no triggers', n):.2f},"
+            f" {_share(found, kind, 'empty trigger', n):.2f})"
             for n in CLIENTS
         )
-        print(f"{kind:<24}" + "".join(f"{cell:>20}" for cell in cells))
+        print(f"{kind:<24}" + "".join(f"{cell:>28}" for cell in cells), flush=True)
+
+
+def _turned(kinds: list[str], by: int) -> list[str]:
+    return [*kinds[by % len(kinds) :], *kinds[: by % len(kinds)]]
+
+
+def _share(found: dict[tuple[str, int], list[float]], kind: str, of: str, clients: int) -> float:
+    return median(a / b for a, b in zip(found[kind, clients], found[of, clients], strict=True))
 
 
 def _place(owner: psycopg.Connection[tuple[object, ...]], kind: str) -> None:
