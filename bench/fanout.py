@@ -1,138 +1,144 @@
 """One frame to very many clients, beside the best that there are, and beside the physical limit.
 
-Each server has the same clients, held by one C program that is not the bottleneck, and the same frame. They take turns,
-and what is told is the median of the turns. CPU is what the kernel accounts to the server's process.
+Each server has the same clients, held by C programs that are not the bottleneck, and the same frame. They take turns,
+and what is told is the median of the turns. CPU is what the kernel accounts to the server's process. Where one process
+may not hold that many clients, each server runs in as many as it takes.
 """
 
 import contextlib
 import os
-import resource
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
-HERE: Final = Path(__file__).parent
-FRAME: Final = (
-    'data: {"state":"processing","stable":false,"version":1732541003,'
-    '"sources":{"import_job":{"active":true,"count":12}}}\n\n'
-)
-SIZES: Final = (100, 1000, 10_000)
+from bench import clients, ground
+from bench.clients import PER_PROCESS, Clients
+from bench.peers import Peer, everybody
+from bench.report import Column, Table, tell
+
+FRAMES: Final = {100: 200, 1000: 100, 10_000: 20, 50_000: 5}  # of a turn, by the number of clients
 TURNS: Final = 5
-FRAMES: Final = 20  # per turn
+HERD: Final = 10_000
 PATIENCE: Final = 60.0  # seconds
+PATIENCE_AT_THE_END: Final = 10.0  # seconds
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A server to measure: `command` gets the port and the frame."""
-
-    name: str
-    command: Callable[[Path], Sequence[str]]
-    path: str = "/events"
-    tell: signal.Signals = signal.SIGUSR1
-
-
-@dataclass(frozen=True)
-class Figures:
+class Figures(NamedTuple):
     """What one turn showed; times in seconds, memory in bytes."""
 
     cpu: float  # per delivery
     p50: float
+    p99: float
     last: float
     memory: float  # per idle connection
-    joined: float  # until all had their first bytes
-
-
-def peers() -> list[Peer]:
-    """All that can run here."""
-
-    def python(name: str, *more: str) -> Callable[[Path], Sequence[str]]:
-        return lambda _built: [sys.executable, "-m", f"bench.peers.{name}", "PORT", "FRAME", *more]
-
-    found = [
-        Peer("C, epoll, nothing else (the limit)", lambda built: [str(built / "writer"), "PORT", "FRAME"]),
-        Peer("Stability, handed off", python("ours"), "/api/system-status/live"),
-        Peer("Stability, portable", python("ours", "portable"), "/api/system-status/live"),
-        Peer("Starlette, a queue per client", python("sse_starlette", "plain")),
-        Peer("sse-starlette, as its README shows", python("sse_starlette")),
-    ]
-    if node := shutil.which("node", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"):
-        # SIGUSR1 is Node's debugger
-        script = str(HERE / "peers" / "http.mjs")
-        found.append(Peer("Node, http", lambda _built: [node, script, "PORT", "FRAME"], tell=signal.SIGUSR2))
-    return found
 
 
 def run(_port: int) -> None:
-    """Print a table per number of clients."""
-    if shutil.which("cc") is None:
-        print("\none frame to very many clients: no C compiler here (apt-get install gcc libc6-dev)")
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        built = Path(folder)
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # servers inherit it
-        for program in ("load", "writer"):
-            subprocess.run(["cc", "-O2", "-o", built / program, HERE / "c" / f"{program}.c"], check=True)
-        for size in SIZES:
-            _table(built, size)
+    """A table per number of clients, and one of ten thousand that come and go together."""
+    with clients.built() as built:
+        peers = everybody()
+        for size in FRAMES:
+            _table(built, peers, size)
+        _herd(built, peers)
 
 
-def _table(built: Path, size: int) -> None:
+def _table(built: Path, peers: Sequence[Peer], size: int) -> None:
     turns: dict[str, list[Figures]] = {}
     for _ in range(TURNS):
-        for peer in peers():
+        for peer in peers:
             turns.setdefault(peer.name, []).append(_turn(peer, built, size))
-    medians = {name: _median(figures) for name, figures in turns.items()}
-    limit = next(iter(medians.values()))
-    print(f"\none frame to {size:,} clients")
-    print(f"{'':<38}{'CPU per delivery':>22}{'p50':>10}{'last':>10}{'memory':>12}{'all joined':>12}")
-    for name, figures in medians.items():
-        print(
-            f"{name:<38}{1e6 * figures.cpu:>10.1f} µs ({figures.cpu / limit.cpu:>5.2f}){1e3 * figures.p50:>7.1f} ms"
-            f"{1e3 * figures.last:>7.1f} ms{figures.memory / 1024:>8.1f} KiB{figures.joined:>10.2f} s",
-            flush=True,
-        )
-
-
-def _median(figures: list[Figures]) -> Figures:
-    def middle(name: str) -> float:
-        return median(getattr(each, name) for each in figures)
-
-    return Figures(*(middle(name) for name in ("cpu", "p50", "last", "memory", "joined")))
+    medians = {name: Figures(*map(median, zip(*found, strict=True))) for name, found in turns.items()}
+    limit = medians[peers[0].name]
+    columns = [
+        Column("CPU per delivery, µs"),
+        Column("of the limit", "{:.2f}"),
+        Column("deliveries/s", "{:,.0f}"),
+        Column("half have it, ms"),
+        Column("99 % have it, ms"),
+        Column("all have it, ms"),
+        Column("of the limit ", "{:.2f}"),
+        Column("memory per idle client, KiB"),
+    ]
+    rows = {
+        name: [
+            1e6 * found.cpu,
+            found.cpu / limit.cpu,
+            size / found.last,
+            1e3 * found.p50,
+            1e3 * found.p99,
+            1e3 * found.last,
+            found.last / limit.last,
+            found.memory / 1024,
+        ]
+        for name, found in medians.items()
+    }
+    processes = "" if size <= PER_PROCESS else f", each server in {-(-size // PER_PROCESS)} processes"
+    tell(Table(f"One frame to {size:,} clients{processes}", columns, rows), ground.machine())
 
 
 def _turn(peer: Peer, built: Path, size: int) -> Figures:
-    with _serving(peer, built) as (server, port), _Load(built, port, peer.path) as load:
-        load.open(10)  # what is made once is made
-        before = _memory(server.pid)
-        joined = load.open(size - 10)
-        memory = (_memory(server.pid) - before) / (size - 10)
-        load.hear(server.pid, peer.tell)
-        spent = _cpu(server.pid)
-        heard = [load.hear(server.pid, peer.tell) for _ in range(FRAMES)]
-        spent = _cpu(server.pid) - spent
-    return Figures(
-        spent / FRAMES / size, median(p50 for p50, _ in heard), median(last for _, last in heard), memory, joined
-    )
+    processes = -(-size // PER_PROCESS)
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(serving(peer, built)) for _ in range(processes)]
+        crowd = stack.enter_context(Clients(built, [port for _, port in servers], peer.path))
+        crowd.open(10 * processes)  # what is made once is made
+        before = sum(memory(pid) for pid, _ in servers)
+        crowd.open(size - 10 * processes)
+        idle = (sum(memory(pid) for pid, _ in servers) - before) / (size - 10 * processes)
+        _deliver(peer, servers, crowd)
+        spent = sum(cpu(pid) for pid, _ in servers)
+        heard = [_deliver(peer, servers, crowd) for _ in range(FRAMES[size])]
+        spent = sum(cpu(pid) for pid, _ in servers) - spent
+    return Figures(spent / len(heard) / size, *map(median, zip(*heard, strict=True)), idle)
+
+
+def _deliver(peer: Peer, servers: Sequence[tuple[int, int]], crowd: Clients) -> tuple[float, float, float]:
+    crowd.expect()
+    for pid, port in servers:
+        peer.tell(pid, port)
+    return crowd.arrived()
+
+
+def _herd(built: Path, peers: Sequence[Peer]) -> None:
+    """All at once: until each has its first bytes; and after SIGTERM, until each has seen the end."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(TURNS):
+        for peer in peers:
+            with serving(peer, built) as (pid, port), Clients(built, [port], peer.path) as crowd:
+                come = crowd.herd(HERD)
+                crowd.drain()
+                os.kill(pid, signal.SIGTERM)
+                threading.Timer(PATIENCE_AT_THE_END, _kill, [pid]).start()
+                found.setdefault(peer.name, []).append((come.last, crowd.arrived().last))
+    rows = {name: [median(come), median(gone)] for name, (come, gone) in _columns(found).items()}
+    columns = [
+        Column("until all have their first bytes, s", "{:.2f}"),
+        Column("until all have seen the end, s", "{:.2f}"),
+    ]
+    tell(Table(f"{HERD:,} clients come at once, and are sent away", columns, rows), ground.machine())
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _columns(found: dict[str, list[tuple[float, float]]]) -> dict[str, tuple[list[float], list[float]]]:
+    return {name: ([come for come, _ in turns], [gone for _, gone in turns]) for name, turns in found.items()}
 
 
 @contextlib.contextmanager
-def _serving(peer: Peer, built: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def serving(peer: Peer, built: Path) -> Iterator[tuple[int, int]]:
+    """The peer on a free port: its process and that port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    names = {"PORT": str(port), "FRAME": FRAME}
-    command = [names.get(word, word) for word in peer.command(built)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(peer.command(built, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + PATIENCE
             while True:
@@ -141,60 +147,17 @@ def _serving(peer: Peer, built: Path) -> Iterator[tuple[subprocess.Popen[bytes],
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit(f"{peer.name} does not start")
                 time.sleep(0.02)
-            yield process, port
+            yield process.pid, port
         finally:
             process.kill()
 
 
-class _Load:
-    """The program that holds the clients."""
-
-    def __init__(self, built: Path, port: int, path: str) -> None:
-        self._process = subprocess.Popen(
-            [built / "load", str(port), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __enter__(self) -> "_Load":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def open(self, clients: int) -> float:
-        """Seconds until so many more had their first bytes."""
-        began = time.monotonic_ns()
-        _, _, last = self._ask(f"open {clients}").split()
-        return (int(last) - began) / 1e9
-
-    def hear(self, pid: int, tell: signal.Signals) -> tuple[float, float]:
-        """Have the server tell one frame; seconds until half of the clients, and until all have it."""
-        self._ask("expect")
-        began = time.monotonic_ns()
-        os.kill(pid, tell)
-        _, _, p50, _, last = self._answer().split()
-        return (int(p50) - began) / 1e9, (int(last) - began) / 1e9
-
-    def _ask(self, command: str) -> str:
-        assert self._process.stdin
-        self._process.stdin.write(f"{command}\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> str:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("the clients are gone")
-        return line
+def cpu(pid: int) -> float:
+    """Seconds of user and system time of its threads, from the scheduler's clock."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of user and system time."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory(pid: int) -> int:
+def memory(pid: int) -> int:
     """Bytes that are resident."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

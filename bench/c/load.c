@@ -1,13 +1,15 @@
 /* Holds many clients of a stream open and tells when the last of them has heard a frame.
  *
- *   load PORT PATH
+ *   load PORT PATH NEEDLE
  *
  * Commands on standard input, one answer each on standard output; times are CLOCK_MONOTONIC in nanoseconds:
- *   open N    connect N more clients          -> open FIRST LAST    when one, and when all have had their first byte
- *   expect    now count from here             -> armed
- *                                             -> heard FIRST P50 P99 LAST    once each client has had one frame more
- *   close     end all                         -> closed
- * A frame is what has one line that begins with "data:".
+ *   open N    connect N more clients, some at a time    -> open P50 P99 LAST     when so many have had their first byte
+ *   herd N    the same, all at once                     -> open P50 P99 LAST
+ *   stall N   N clients that ask and never read         -> stalled
+ *   expect    now count from here                       -> armed
+ *                                                       -> heard P50 P99 LAST    once each has had one NEEDLE more
+ *   drain     wait for the end of every stream          -> armed
+ *                                                       -> drained P50 P99 LAST
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,18 +26,18 @@
 #include <unistd.h>
 
 #define BATCH 512 /* connects under way at a time */
-static const char NEEDLE[] = "data:";
+static const char *needle;
 
 struct client {
     int descriptor;
-    int matched; /* characters of NEEDLE */
-    int asked, answered;
+    int matched; /* characters of the needle */
+    int asked, answered, ended;
     long frames, wanted;
     long long at;
 };
 
 static struct client *clients;
-static int count, opened, waiting, poller, port;
+static int count, opened, waiting, poller, port, draining;
 static char request[512];
 static long long *times;
 
@@ -80,8 +82,8 @@ static void receive(struct client *c)
     ssize_t size;
     while ((size = read(c->descriptor, buffer, sizeof buffer)) > 0) {
         for (ssize_t i = 0; i < size; i++) {
-            c->matched = buffer[i] == NEEDLE[c->matched] ? c->matched + 1 : buffer[i] == NEEDLE[0];
-            if (NEEDLE[c->matched]) continue;
+            c->matched = buffer[i] == needle[c->matched] ? c->matched + 1 : buffer[i] == needle[0];
+            if (needle[c->matched]) continue;
             c->matched = 0;
             c->frames++;
             if (c->frames == c->wanted) {
@@ -94,10 +96,15 @@ static void receive(struct client *c)
             times[opened++] = now();
         }
     }
-    if (size == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (!draining) {
         fprintf(stderr, "the server ended a stream\n");
         exit(1);
     }
+    close(c->descriptor);
+    c->ended = 1;
+    c->at = now();
+    waiting--;
 }
 
 static void turn(int timeout)
@@ -110,55 +117,83 @@ static void turn(int timeout)
             if (write(c->descriptor, request, strlen(request)) < 0) fail("write");
             c->asked = 1;
         }
-        if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(c);
+        if (!c->ended && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) receive(c);
     }
 }
 
-static void open_all(int more)
+static void tell(const char *what, long long *sorted, int n)
+{
+    qsort(sorted, n, sizeof *sorted, by_time);
+    printf("%s %lld %lld %lld\n", what, sorted[n / 2], sorted[n * 99 / 100], sorted[n - 1]);
+}
+
+static void open_all(int more, int at_a_time)
 {
     int target = count + more;
-    long long *sorted;
     clients = realloc(clients, target * sizeof *clients);
     times = realloc(times, target * sizeof *times);
     while (opened < target) {
-        for (; count < target && count - opened < BATCH; count++) begin(&clients[count], count);
+        for (; count < target && count - opened < at_a_time; count++) begin(&clients[count], count);
         turn(1000);
     }
-    sorted = times + (target - more);
-    qsort(sorted, more, sizeof *sorted, by_time);
-    printf("open %lld %lld\n", sorted[0], sorted[more - 1]);
+    tell("open", times + (target - more), more);
+}
+
+static void stall(int more)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int little = 4096;
+    while (more--) {
+        int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+        if (connect(descriptor, (struct sockaddr *)&to, sizeof to)) fail("connect");
+        if (write(descriptor, request, strlen(request)) < 0) fail("write");
+    }
+    printf("stalled\n");
+}
+
+static void await_all(const char *what)
+{
+    printf("armed\n");
+    fflush(stdout);
+    for (waiting = count; waiting;) turn(1000);
+    for (int i = 0; i < count; i++) times[i] = clients[i].at;
+    tell(what, times, count);
 }
 
 static void expect(void)
 {
     for (int i = 0; i < count; i++) clients[i].wanted = clients[i].frames + 1;
-    waiting = count;
-    printf("armed\n");
-    fflush(stdout);
-    while (waiting) turn(1000);
-    for (int i = 0; i < count; i++) times[i] = clients[i].at;
-    qsort(times, count, sizeof *times, by_time);
-    printf("heard %lld %lld %lld %lld\n", times[0], times[count / 2], times[count * 99 / 100], times[count - 1]);
+    await_all("heard");
+}
+
+static void drain(void)
+{
+    draining = 1;
+    await_all("drained");
 }
 
 int main(int argc, char **argv)
 {
     char line[64];
     struct rlimit limit;
-    if (argc != 3) {
-        fprintf(stderr, "load PORT PATH\n");
+    if (argc != 4) {
+        fprintf(stderr, "load PORT PATH NEEDLE\n");
         return 2;
     }
     port = atoi(argv[1]);
+    needle = argv[3];
     snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", argv[2]);
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     poller = epoll_create1(0);
     while (fgets(line, sizeof line, stdin)) {
-        if (!strncmp(line, "open ", 5)) open_all(atoi(line + 5));
+        if (!strncmp(line, "open ", 5)) open_all(atoi(line + 5), BATCH);
+        else if (!strncmp(line, "herd ", 5)) open_all(atoi(line + 5), 1 << 30);
+        else if (!strncmp(line, "stall ", 6)) stall(atoi(line + 6));
         else if (!strncmp(line, "expect", 6)) expect();
-        else if (!strncmp(line, "close", 5)) break;
+        else if (!strncmp(line, "drain", 5)) drain();
         fflush(stdout);
     }
     return 0;

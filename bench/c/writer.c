@@ -1,4 +1,4 @@
-/* The physical limit: accepts clients, answers with a head, and at SIGUSR1 writes one frame to each. Nothing else.
+/* The physical limit: accepts clients, answers with a head, at SIGUSR1 writes one frame to each, ends at SIGTERM.
  *
  *   writer PORT FRAME
  */
@@ -35,6 +35,7 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &limit);
     sigemptyset(&signals);
     sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     at.sin_port = htons(atoi(argv[1]));
     int poller = epoll_create1(0), told = signalfd(-1, &signals, SFD_NONBLOCK);
@@ -60,9 +61,11 @@ int main(int argc, char **argv)
                     epoll_ctl(poller, EPOLL_CTL_ADD, client, &event);
                 }
             } else if (fd == told) {
-                while (read(told, &signal_info, sizeof signal_info) > 0)
+                while (read(told, &signal_info, sizeof signal_info) > 0) {
+                    if (signal_info.ssi_signo == SIGTERM) return 0;
                     for (int c = 0; c < count; c++)
                         if (write(clients[c], chunk, size) < 0 && errno != EAGAIN) clients[c] = -1;
+                }
             } else {
                 ssize_t got = read(fd, buffer, sizeof buffer);
                 if (got <= 0) {

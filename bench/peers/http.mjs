@@ -6,6 +6,7 @@ const clients = new Set();
 process.on("SIGUSR2", () => {
   for (const client of clients) client.write(frame);
 });
+process.on("SIGTERM", () => process.exit());
 const server = createServer((request, response) => {
   response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" });
   response.flushHeaders();

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 
@@ -15,8 +16,19 @@ from stability.frames import SYSTEM
 from stability.hub import Frames, Hub, Row
 from stability.metrics import Metrics
 from stability.protocol import Protocol
-from stability.server import BACKLOG
+from stability.server import BACKLOG, DRAIN
 from stability.stream import routes
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As the real one does."""
+        self._hub.close()
+        await super().shutdown(sockets)
 
 
 def main(port: int, frame: bytes, *, portable: bool) -> None:
@@ -36,8 +48,10 @@ def main(port: int, frame: bytes, *, portable: bool) -> None:
         publish()
         app = Starlette(routes=[*routes(hub, [SYSTEM[0]], Admission(hub), Metrics(), look)])
         http = HttpToolsProtocol if portable else Protocol
-        config = uvicorn.Config(app, port=port, http=http, log_config=None, lifespan="off", backlog=BACKLOG)
-        await uvicorn.Server(config).serve()
+        config = uvicorn.Config(
+            app, port=port, http=http, log_config=None, lifespan="off", backlog=BACKLOG, timeout_graceful_shutdown=DRAIN
+        )
+        await _Server(config, hub).serve()
 
     uvloop.run(serve())
 

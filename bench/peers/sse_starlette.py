@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from stability.server import BACKLOG
+from stability.server import BACKLOG, DRAIN
 
 queues: set[asyncio.Queue[str]] = set()
 
@@ -50,7 +50,15 @@ def main(port: int, frame: str, *, library: bool) -> None:
     async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, publish)
         app = Starlette(routes=[Route("/events", by_the_library if library else plain)])
-        config = uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="off", backlog=BACKLOG)
+        config = uvicorn.Config(
+            app,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=DRAIN,
+        )
         await uvicorn.Server(config).serve()
 
     uvloop.run(serve())
