@@ -56,7 +56,8 @@ class Fanout:
         """From now on it is told everything; what changed since its opening was made it is told at once."""
         self._connections.add(connection)
         self._admission.enter(connection.feed.address)
-        self.visit(connection)
+        if self.closed or self.is_behind(connection.feed):
+            self.visit(connection)
 
     def leave(self, connection: "Connection") -> None:
         """It is gone."""

@@ -17,7 +17,7 @@ from stability.protocol import Protocol
 from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
-BACKLOG: Final = 4096  # connections that may wait to be accepted; the kernel's somaxconn caps it
+BACKLOG: Final = 65_535  # connections that may wait to be accepted; the kernel's somaxconn caps it
 NOT_SENT: Final = (
     4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
 )

@@ -41,22 +41,26 @@ def routes(
     fanout = Fanout(hub, admission, metrics.frames.inc)
     control = frozenset({LISTENER[0], HEARTBEAT[0]})
     alone = control | {SYSTEM[0]}
+    openings: dict[int, bytes] = {}  # the current version's
 
-    def stream(request: Request, opening: bytes, place: Place, then: frozenset[str] | None = None) -> Response:
+    def stream(request: Request, opening: bytes, place: Place, then: frozenset[str] | None = None) -> Response | Stream:
         address = request.client.host if request.client else ""
         if limit := admission.full(address):
             metrics.refused.labels(limit).inc()
             return Response(bye(RETURN), headers={**HEADERS, "Connection": "close"}, media_type="text/event-stream")
         return Stream(opening, Feed(hub, address, place, then), fanout, admission, metrics)
 
-    async def system_live(request: Request) -> Response:
+    async def system_live(request: Request) -> Response | Stream:
         """The badge's own: the system's row, the listener's condition and heartbeats."""
-        state, _ = hub.read(Place(frozenset({SYSTEM[0]})))
-        condition, _ = hub.read(Place(frozenset({LISTENER[0]})))
+        if hub.version not in openings:
+            state, _ = hub.read(Place(frozenset({SYSTEM[0]})))
+            condition, _ = hub.read(Place(frozenset({LISTENER[0]})))
+            openings.clear()
+            openings[hub.version] = state + condition
         place = Place(alone, hub.version, hub.version)
-        return stream(request, b"retry: %d\n" % spread() + state + condition, place)
+        return stream(request, b"retry: %d\n" % spread() + openings[hub.version], place)
 
-    async def live(request: Request) -> Response:
+    async def live(request: Request) -> Response | Stream:
         """Every row of some topics: what is newer than the client's cursor, then `ready`, then changes."""
         wanted = _topics(request.query_params, topics)
         cursor = _cursor(request, hub)
@@ -108,12 +112,18 @@ class Feed:
         return event({"version": version}, "ready", f"{self.hub.epoch}-{version}")
 
 
-class Stream(Response):
+_HEAD: Final = Response(media_type="text/event-stream", headers=HEADERS).raw_headers
+START: Final[Message] = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [header for header in _HEAD if header[0] != b"content-length"],
+}
+
+
+class Stream:
     """The answer that does not end: handed off where our own server can take it over, else written by sse-starlette."""
 
     def __init__(self, opening: bytes, feed: Feed, fanout: Fanout, admission: Admission, metrics: Metrics) -> None:
-        super().__init__(media_type="text/event-stream", headers=HEADERS)
-        del self.headers["content-length"]
         self._opening, self._feed, self._fanout = opening, feed, fanout
         self._admission, self._metrics = admission, metrics
 
@@ -121,8 +131,9 @@ class Stream(Response):
         """Answer one request."""
         handoff = scope.get("extensions", {}).get(HANDOFF)
         if handoff and scope["method"] == "GET":
-            start: Message = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-            if await handoff(scope, send, start, self._opening, self._feed, self._fanout):
+            if await handoff(
+                scope, send, {**START, "headers": [*START["headers"]]}, self._opening, self._feed, self._fanout
+            ):
                 return
             send = _after_start(send)
         frames = _frames(self._feed, self._opening, self._admission, self._metrics)
