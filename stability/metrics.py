@@ -1,7 +1,9 @@
 """What an operator scrapes: base units, `_total` on counters only, one registry per application."""
 
 import asyncio
-from collections.abc import Callable, Collection
+import gc
+import time
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, ProcessCollector
@@ -11,6 +13,22 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 _DELAYS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+# Of the process, whichever applications are in it: each one's registry shows it.
+_PAUSES: Final = Histogram(
+    "stability_gc_pause_seconds", "Pauses of the garbage collector", buckets=_DELAYS, registry=None
+)
+_pause_began = 0.0
+
+
+def _pause(phase: str, _info: Mapping[str, int]) -> None:
+    global _pause_began  # noqa: PLW0603 -- gc.callbacks are functions, and there is one collector
+    if phase == "start":
+        _pause_began = time.perf_counter()
+    else:
+        _PAUSES.observe(time.perf_counter() - _pause_began)
+
+
+gc.callbacks.append(_pause)
 
 
 class Metrics:
@@ -64,6 +82,7 @@ class Metrics:
         tasks = Gauge("stability_tasks", "Tasks of the event loop; constant but for clients", registry=registry)
         tasks.set_function(lambda: len(asyncio.all_tasks()))
         ProcessCollector(registry=registry)
+        registry.register(_PAUSES)
         self.refused = Counter(
             "stability_streams_refused",
             "Streams that found no room, in all or for their address",

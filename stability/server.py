@@ -1,6 +1,7 @@
 """Our uvicorn server: says goodbye to every stream before it stops, where plain uvicorn waits in vain for their end."""
 
 import errno
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -58,6 +59,12 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Whether to stop: also when a part of the application crashed, so that a supervisor restarts the whole."""
         return await super().on_tick(counter) or self.crashed
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve; what was made until then stays, so the garbage collector need not look at it ever again."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Readiness goes false and every stream gets its `bye`, then uvicorn ends the rest."""

@@ -120,7 +120,7 @@ def test_a_client_that_never_reads_is_dropped(database: Database, monkeypatch: p
         port = int(url.rpartition(":")[2])
         with _deaf_client(port, "/api/live?topics=things") as deaf:
             _until_true(lambda: _server_side(port, deaf) is None, "the connection stays")
-            assert "stability_clients 1.0" in httpx.get(f"{url}/metrics").text
+            _until_true(lambda: "stability_clients 1.0" in httpx.get(f"{url}/metrics").text, "it is counted still")
 
 
 def _until_true(fact: Callable[[], bool], otherwise: str) -> None:
