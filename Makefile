@@ -2,7 +2,7 @@
 # GNU make 3.81 is enough, since macOS has no newer one.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test chaos lint types format bench programs lock clean
+.PHONY: help up test chaos lint types format bench programs bench-programs lock clean
 
 # Where a Python of 3.11 or newer is looked for, in this order; `make up PYTHON=/path/to/python3` names one.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -37,20 +37,31 @@ format: .venv/dev  ## Put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: .venv/dev  ## Measure: start, commit to frame, a crowd; each beside its peer in the same run, and print the figures
-	$(BIN)/python -m bench
+bench: .venv/dev bench-programs  ## Measure everything beside its peers, PARTS="fanout writers" for some, and print the figures
+	$(BIN)/python -m bench $(PARTS)
 
-# What no wheel brings. Without root or apt, the tests that miss a program are skipped and say so; in CI they fail.
+# What no wheel brings, by package. Without root or apt, the tests that miss a program are skipped and say so; in CI they
+# fail, and the bench leaves out the peer.
 programs:
-	@for program in chromium curl faketime pgbouncer; do \
-		command -v $$program >/dev/null || missing="$$missing $$program"; \
-	done; \
-	if [ "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing$$missing for the tests" && \
-		apt-get -qq update && \
-		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null || \
-		echo "They could not be installed: see above."; \
+	@$(call provide,chromium curl faketime pgbouncer)
+
+bench-programs:
+	@command -v cc >/dev/null || $(call apt,gcc libc6-dev)
+	@$(call provide,nginx)
+	@[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || $(call apt,libnginx-mod-nchan)
+
+# RUNLEVEL keeps apt from starting what it installs.
+apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "Installing $(1)" && \
+	apt-get -qq update && \
+	RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(1) >/dev/null || \
+	echo "They could not be installed: see above."; \
 	fi
+
+define provide
+for program in $(1); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+if [ "$$missing" ]; then $(call apt,$$missing); fi
+endef
 
 lock: .venv/dev  ## Write both lock files anew, with the newest of everything that pyproject.toml allows
 	rm -rf build/lock && $(BIN)/python -m venv build/lock

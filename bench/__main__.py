@@ -1,8 +1,12 @@
-"""`make bench`: every figure of the README, in one run."""
+"""`make bench`: every figure of the README; `make bench PARTS="fanout crowd"` for some of them."""
 
+import importlib
 import socket
+import sys
 
-from bench import crowd, fanout, ground, large, latency, start, writers
+from bench import ground
+
+PARTS = ("start", "latency", "fanout", "keys", "crowd", "writers", "large")
 
 
 def _free_port() -> int:
@@ -10,6 +14,9 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+asked = sys.argv[1:] or PARTS
+if unknown := sorted(set(asked) - set(PARTS)):
+    raise SystemExit(f"{unknown[0]!r} is no part of the bench; there are {', '.join(PARTS)}.")
 print(ground.machine(), flush=True)
-for part in (start, latency, crowd, fanout, writers, large):
-    part.run(_free_port())
+for name in asked:
+    importlib.import_module(f"bench.{name}").run(_free_port())

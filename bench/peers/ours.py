@@ -1,6 +1,10 @@
-"""Our stream over a hub of its own: `ours PORT FRAME [portable]`, the latter without the hand-off."""
+"""Our stream over a hub of its own: `ours PORT FRAME [portable | KEYS]`.
+
+`portable` is without the hand-off. With a number of keys there are so many rows of a topic, and one of them changes.
+"""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -12,12 +16,15 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stability.admission import Admission
-from stability.frames import SYSTEM
+from stability.frames import SYSTEM, encode
 from stability.hub import Frames, Hub, Row
 from stability.metrics import Metrics
 from stability.protocol import Protocol
-from stability.server import BACKLOG, DRAIN
+from stability.server import DRAIN, bind
+from stability.settings import load
 from stability.stream import routes
+
+TEXT = "what such a row has to say"
 
 
 class _Server(uvicorn.Server):
@@ -25,35 +32,47 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._hub = hub
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As the real one does."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As the real one does."""
         self._hub.close()
         await super().shutdown(sockets)
 
 
-def main(port: int, frame: bytes, *, portable: bool) -> None:
+def main(port: int, frame: bytes, *, portable: bool, keys: int) -> None:
     """Serve until killed."""
-    hub, number = Hub(lambda _epoch, _change: Frames(b"", frame)), 0
+    hub, number = Hub(encode if keys else lambda _epoch, _change: Frames(b"", frame)), 0
+    topic, key = ("things", "0") if keys else SYSTEM
 
     def publish() -> None:
         nonlocal number
         number += 1
-        hub.publish(SYSTEM[0], {SYSTEM[1]: Row("stable", {"n": number})}, datetime.now(UTC))
+        hub.publish(topic, {key: Row("running", {"name": f"{TEXT}{number}"})}, datetime.now(UTC))
 
     async def look() -> None:
         pass
 
     async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, publish)
+        hub.publish(topic, {str(n): Row("running", {"name": TEXT}) for n in range(keys)}, datetime.now(UTC))
         publish()
-        app = Starlette(routes=[*routes(hub, [SYSTEM[0]], Admission(hub), Metrics(), look)])
+        app = Starlette(routes=[*routes(hub, [topic], Admission(hub), Metrics(), look)])
         http = HttpToolsProtocol if portable else Protocol
-        config = uvicorn.Config(
-            app, port=port, http=http, log_config=None, lifespan="off", backlog=BACKLOG, timeout_graceful_shutdown=DRAIN
-        )
-        await _Server(config, hub).serve()
+        config = uvicorn.Config(app, http=http, log_config=None, lifespan="off", timeout_graceful_shutdown=DRAIN)
+        await _Server(config, hub).serve([bind(load(port=port))])
 
     uvloop.run(serve())
 
 
-main(int(sys.argv[1]), sys.argv[2].encode(), portable="portable" in sys.argv)
+more = sys.argv[3:]
+main(
+    int(sys.argv[1]),
+    sys.argv[2].encode(),
+    portable="portable" in more,
+    keys=next((int(word) for word in more if word.isdigit()), 0),
+)
