@@ -2,7 +2,7 @@
 # GNU make 3.81 is enough, since macOS has no newer one.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test chaos lint types format bench programs bench-programs lock clean
+.PHONY: help up test chaos lint types format bench oldest programs bench-programs lock clean
 
 # Where a Python of 3.11 or newer is looked for, in this order; `make up PYTHON=/path/to/python3` names one.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -39,6 +39,10 @@ format: .venv/dev  ## Put the code into its form
 
 bench: .venv/dev bench-programs  ## Measure everything beside its peers, PARTS="fanout writers" for some, and print the figures
 	$(BIN)/python -m bench $(PARTS)
+
+oldest: .venv/dev  ## Check the oldest uvicorn that pyproject.toml allows, beside the newest in `make test`
+	rm -rf build/oldest && $(PIP) install --no-deps --target build/oldest "uvicorn==$$(sed -n 's/.*"uvicorn>=\([0-9.]*\),.*/\1/p' pyproject.toml)"
+	PYTHONPATH=build/oldest $(BIN)/pytest -q tests/test_uvicorn.py
 
 # What no wheel brings, by package. Without root or apt, the tests that miss a program are skipped and say so; in CI they
 # fail, and the bench leaves out the peer.

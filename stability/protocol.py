@@ -5,13 +5,37 @@ import re
 from typing import Final
 
 from starlette.types import Message, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from stability.fanout import HANDOFF, READ_DEADLINE, Connection, Fanout, Feed, chunk_of
 
 ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
 LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
 _CHUNKED: Final = b"\r\ntransfer-encoding: chunked"
+# All that is used of uvicorn's inside, which it may change with any version; a test finds what is forgotten here.
+RELIED_ON: Final[dict[type, str]] = {
+    HttpToolsProtocol: "_unset_keepalive_if_required connection_lost connection_made connections cycle data_received"
+    " flow loop on_headers_complete on_message_begin on_response_complete parser pause_writing pipeline resume_writing"
+    " scope server_state transport",
+    RequestResponseCycle: "response_complete scope send transport",
+    FlowControl: "resume_reading",
+    ServerState: "total_requests",
+}
+
+
+def missing() -> list[str]:
+    """What this uvicorn lacks of that, such as `HttpToolsProtocol.flow`; then `Protocol` must not be used."""
+    return [
+        f"{kind.__name__}.{name}" for kind, names in RELIED_ON.items() for name in names.split() if not _has(kind, name)
+    ]
+
+
+def _has(kind: type, name: str) -> bool:
+    """Whether instances have it: of the class, or set as they are made."""
+    made = getattr(vars(kind).get("__init__"), "__code__", None)
+    return hasattr(kind, name) or (made is not None and name in made.co_names)
 
 
 class Protocol(HttpToolsProtocol):

@@ -1,5 +1,6 @@
 """Our uvicorn server: says goodbye to every stream before it stops, where plain uvicorn waits in vain for their end."""
 
+import asyncio
 import errno
 import gc
 import os
@@ -7,14 +8,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, Literal
 
+import structlog
 import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
 from stability.errors import SettingError
-from stability.protocol import Protocol
 from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
@@ -22,6 +23,8 @@ BACKLOG: Final = 65_535  # connections that may wait to be accepted; the kernel'
 NOT_SENT: Final = (
     4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
 )
+
+_log = structlog.get_logger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -31,7 +34,7 @@ class Server(uvicorn.Server):
         # The browser's address counts only when a proxy that we trust names it: uvicorn reads FORWARDED_ALLOW_IPS.
         config = uvicorn.Config(
             app,
-            http=Protocol,
+            http=_protocol(),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -70,6 +73,24 @@ class Server(uvicorn.Server):
         """Readiness goes false and every stream gets its `bye`, then uvicorn ends the rest."""
         self._drain()
         await super().shutdown(sockets)
+
+
+def _protocol() -> type[asyncio.Protocol] | Literal["auto"]:
+    """Ours, which hands streams off; uvicorn's own where this uvicorn is not one that we know."""
+    try:
+        from stability import protocol  # noqa: PLC0415 -- what it imports may have gone from a new uvicorn
+    except ImportError as error:
+        lacking = str(error)
+    else:
+        lacking = ", ".join(protocol.missing())
+        if not lacking:
+            return protocol.Protocol
+    _log.warning(
+        "this uvicorn is unknown: streams are not handed off and cost more, and slow requests have no deadline",
+        uvicorn=uvicorn.__version__,
+        lacking=lacking,
+    )
+    return "auto"
 
 
 def bind(settings: Settings) -> socket.socket:
