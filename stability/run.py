@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from uvicorn.supervisors.statreload import StatReload
 from stability import logs, schema
 from stability.app import Background, create_app
 from stability.database import connect, reason
+from stability.descriptors import room_for
 from stability.errors import AwayError, DatabaseError, StabilityError
 from stability.postgres import EmbeddedPostgres, dsn_of
 from stability.server import Server, bind
@@ -105,8 +106,7 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
         also: list[Background] = [prepare] if migrate else []
         if postgres:
             also.append(postgres.keep)
-        app = create_app(settings, conninfo=conninfo, also=also)
-        server = Server(app, settings, app.state.drain)
+        server = _server(settings, conninfo, also)
         started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
         server.run(sockets=[listening])
         if failures:
@@ -126,8 +126,13 @@ def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:
 
 def _child(settings: Settings, conninfo: str, sockets: list[socket.socket]) -> None:
     logs.configure(settings.log_format, settings.log_level)
-    app = create_app(settings, conninfo=conninfo)
-    Server(app, settings, app.state.drain).run(sockets=sockets)
+    _server(settings, conninfo).run(sockets=sockets)
+
+
+def _server(settings: Settings, conninfo: str, also: Sequence[Background] = ()) -> Server:
+    settings = settings.model_copy(update={"max_streams": room_for(settings.max_streams)})
+    app = create_app(settings, conninfo=conninfo, also=also)
+    return Server(app, settings, app.state.drain)
 
 
 async def _migrated(conninfo: str) -> None:

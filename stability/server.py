@@ -6,6 +6,7 @@ import gc
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final, Literal
@@ -19,10 +20,11 @@ from stability.errors import SettingError
 from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
-BACKLOG: Final = 65_535  # connections that may wait to be accepted; the kernel's somaxconn caps it
+BACKLOG: Final = 65_535  # connections that may wait to be accepted, as ten thousand do after a deploy
 NOT_SENT: Final = (
     4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
 )
+_SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
 
 _log = structlog.get_logger(__name__)
 
@@ -98,6 +100,7 @@ def bind(settings: Settings) -> socket.socket:
 
     Raises SettingError when the address cannot be used, naming the variable and the remedy.
     """
+    _note_backlog()
     if settings.uds:
         return _bind_unix(settings)
     try:
@@ -117,6 +120,13 @@ def bind(settings: Settings) -> socket.socket:
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # what is accepted inherits it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)
     return listener
+
+
+def _note_backlog() -> None:
+    with suppress(OSError, ValueError):  # no Linux
+        allowed = int(_SOMAXCONN.read_text("ascii"))
+        if allowed < BACKLOG:
+            _log.debug("the kernel lets fewer wait to be accepted: net.core.somaxconn", allowed=allowed, wanted=BACKLOG)
 
 
 def _bind_unix(settings: Settings) -> socket.socket:

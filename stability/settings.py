@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=30)] = Field(
         15.0, description="seconds between heartbeats on the stream; clients call 45 s of silence dead"
     )
-    max_streams: int = Field(0, ge=0, description="streams at a time; 0 = as many as there are descriptors")
+    max_streams: int = Field(
+        0, ge=0, description="streams at a time; 0 = as many as there are descriptors (`ulimit -Hn`)"
+    )
     max_streams_per_address: int = Field(
         0, ge=0, description="streams at a time of one address, by `FORWARDED_ALLOW_IPS` behind a proxy; 0 = no limit"
     )

@@ -1,0 +1,52 @@
+"""Each stream is a descriptor: the server takes as many as it may have, and streams find no room before it runs out."""
+
+import resource
+import socket
+import struct
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stability.descriptors import SPARE
+from stability.server import BACKLOG, bind
+from stability.settings import load
+from tests.fixtures.follower import Follower
+from tests.fixtures.postgres import Database
+from tests.fixtures.server import Serving, serve
+
+HARD = SPARE + 8
+LIVE = "/api/system-status/live"
+
+
+def soft_limit(server: Serving) -> int:
+    """What the kernel allows this process."""
+    return resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0]
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("0", 0), ("1000", 1), ("4", 0)], ids=["unset", "too many", "fewer"])
+def test_as_many_streams_as_descriptors(database: Database, tmp_path: Path, wanted: str, told: int) -> None:
+    """The soft limit is raised to the hard one; beyond what that allows a client is told when to come back."""
+    before = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (HARD // 2, HARD))
+    room = min(int(wanted) or HARD, HARD - SPARE)
+    with ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "log").open("w+"))
+        server = stack.enter_context(serve(database.server_dsn, log=log, before=before, STABILITY_MAX_STREAMS=wanted))
+        assert soft_limit(server) == HARD
+        for _ in range(room):
+            assert stack.enter_context(Follower(server.url + LIVE)).messages == [True]
+        assert httpx.get(server.url + LIVE).text.startswith("retry: 30000")
+        assert httpx.get(f"{server.url}/readyz").status_code == httpx.codes.OK
+        log.seek(0)
+        assert log.read().count(f"wanted={wanted} streams={room}") == told
+
+
+def test_a_herd_may_wait() -> None:
+    """As many connections wait to be accepted as the kernel allows, ten thousand if it does."""
+    assert BACKLOG >= 10_000
+    with bind(load(port=0)) as listening:
+        info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+        (most,) = struct.unpack_from("I", info, 28)  # of a listening socket `tcpi_sacked` is its backlog
+    assert most == min(BACKLOG, int(Path("/proc/sys/net/core/somaxconn").read_text()))
