@@ -31,7 +31,7 @@ class Stability:
 
     def __init__(self, settings: Settings, conninfo: str, monitors: Sequence[Monitor]) -> None:
         self.settings, self.monitors = settings, monitors
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.worker)
         self.hub = Hub(encode)
         self.database = Database(conninfo)
         self.refreshers = [self._refresher(monitor) for monitor in monitors]

@@ -87,10 +87,16 @@ def up(host: Host = None, port: Port = None, uds: Uds = None, browser: Open = Fa
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 -- each option is one
     host: Host = None,
     port: Port = None,
     uds: Uds = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port.", show_default="STABILITY_WORKERS, else 1")
+    ] = None,
+    reuse_port: Annotated[
+        bool | None, typer.Option("--reuse-port", help="Share the port with servers that say so too.")
+    ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when our Python files change.")] = False,
     browser: Open = False,
 ) -> None:
@@ -105,7 +111,8 @@ def serve(
             _open(running.page)
 
     with told():
-        run.serve(_settings(host=host, port=port, uds=uds), started, reload=reload)
+        settings = _settings(host=host, port=port, uds=uds, workers=workers, reuse_port=reuse_port)
+        run.serve(settings, started, reload=reload)
 
 
 @app.command()

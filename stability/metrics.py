@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -34,8 +36,9 @@ gc.callbacks.append(_pause)
 class Metrics:
     """The figures of one application."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: str = "") -> None:
         self.registry = registry = CollectorRegistry()
+        self._shown = _Labelled(registry, worker) if worker else registry
         self.state = Enum(
             "stability_state",
             "What the badge shows",
@@ -116,6 +119,21 @@ class Metrics:
         """`GET /metrics`."""
 
         async def metrics(_request: Request) -> Response:
-            return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return Response(generate_latest(self._shown), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
         return [Route("/metrics", metrics)]
+
+
+class _Labelled(Collector):
+    """Those of one worker among several at the same address: each figure names it, so that they stay apart."""
+
+    def __init__(self, registry: CollectorRegistry, worker: str) -> None:
+        self._registry, self._worker = registry, worker
+
+    def collect(self) -> Iterator[Metric]:
+        """The same figures with the label."""
+        for metric in self._registry.collect():
+            metric.samples = [
+                sample._replace(labels={**sample.labels, "worker": self._worker}) for sample in metric.samples
+            ]
+            yield metric

@@ -19,10 +19,11 @@ from stability import logs, schema
 from stability.app import Background, create_app
 from stability.database import connect, reason
 from stability.descriptors import room_for
-from stability.errors import AwayError, DatabaseError, StabilityError
+from stability.errors import AwayError, DatabaseError, SettingError, StabilityError
 from stability.postgres import EmbeddedPostgres, dsn_of
-from stability.server import Server, bind
+from stability.server import Server, bind, reserve
 from stability.settings import Settings
+from stability.workers import Workers
 
 BACKOFF = (0.25, 3.0)  # seconds between two looks for a database that is away, drawn up to a bound that doubles
 
@@ -53,7 +54,11 @@ def serve(settings: Settings, started: Callable[[Running], None], *, reload: boo
 
     With `reload` it starts anew whenever a Python file of this package changes.
     """
-    if reload:
+    if reload and settings.workers > 1:
+        raise SettingError("STABILITY_WORKERS", "--reload goes with one worker only.")
+    if settings.workers > 1:
+        _serve_by_workers(settings, started)
+    elif reload:
         _reloading(settings, started)
     else:
         _serve(settings, started, migrate=False)
@@ -113,6 +118,25 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
             raise failures[0]
         if server.crashed:
             raise StabilityError("A part of the server crashed: the log above says which; please report it.")
+
+
+def _serve_by_workers(settings: Settings, started: Callable[[Running], None]) -> None:
+    """The port and the database stay here; each worker is a server of its own."""
+    with reserve(settings) as held, _database(settings, start=None) as (conninfo, postgres):
+        running = Running(_address(settings, held.getsockname()), conninfo, settings.conninfo is None)
+        variables = {
+            "STABILITY_HOST": settings.host,
+            "STABILITY_PORT": str(held.getsockname()[1]),
+            "STABILITY_REUSE_PORT": "1",
+            "STABILITY_WORKERS": "1",
+            **({"DATABASE_URL": conninfo} if postgres else {}),
+        }
+
+        async def work() -> None:
+            workers = Workers(settings.workers, variables, partial(started, running))
+            await workers.run([postgres.keep] if postgres else [])
+
+        asyncio.run(work())
 
 
 def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:

@@ -102,17 +102,22 @@ def bind(settings: Settings) -> socket.socket:
     """
     _note_backlog()
     if settings.uds:
+        if settings.reuse_port:
+            raise SettingError("STABILITY_UDS", "servers share a TCP port only: leave STABILITY_REUSE_PORT out.")
         return _bind_unix(settings)
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        listener = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG, reuse_port=settings.reuse_port
+        )
     except socket.gaierror as error:
         raise SettingError("STABILITY_HOST", f"{settings.host!r} is not an address of this machine.") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SettingError(
                 "STABILITY_PORT",
-                f"{settings.port} is already in use on {settings.host}: stop the program there or choose another port.",
+                f"{settings.port} is already in use on {settings.host}: stop the program there, choose another port,"
+                " or let servers of ours share it (STABILITY_REUSE_PORT=1 for each).",
             ) from error
         raise SettingError(
             "STABILITY_HOST", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}."
@@ -120,6 +125,22 @@ def bind(settings: Settings) -> socket.socket:
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # what is accepted inherits it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)
     return listener
+
+
+def reserve(settings: Settings) -> socket.socket:
+    """The port for several servers of ours: bound, so that it stays ours, and never listening.
+
+    Raises SettingError as `bind` does, also where somebody else listens, who might share it unknowingly.
+    """
+    if settings.uds:
+        raise SettingError("STABILITY_WORKERS", "several need a TCP port: leave STABILITY_UDS out.")
+    with bind(settings) as alone:
+        family, name = alone.family, alone.getsockname()
+    shared = socket.socket(family)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    shared.bind(name)
+    return shared
 
 
 def _note_backlog() -> None:

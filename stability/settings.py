@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8642, ge=0, le=65_535, description="TCP port to listen on; 0 picks a free one")
     uds: Path | None = Field(None, description="listen on this Unix socket instead of a TCP port")
+    workers: int = Field(
+        1, ge=1, le=256, description="processes of `serve` on the port, each with connections and limits of its own"
+    )
+    reuse_port: bool = Field(False, description="share the port with other servers of the same user that say so too")
+    worker: str = Field("", description="label `worker` of each metric; `serve --workers` numbers its own")
     root_path: str = Field("", description="path prefix that a proxy strips before it calls us, such as `/status`")
     url: str | None = Field(
         None,

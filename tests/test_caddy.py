@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from queue import Queue
@@ -17,6 +17,8 @@ import psycopg
 import pytest
 
 from tests.fixtures.caddy import CADDYFILE, at_home, authority, caddy, curl, proxying
+from tests.fixtures.eventually import eventually
+from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving, free_port
 
@@ -125,6 +127,36 @@ def test_the_page_and_its_modules_are_found(proxied: tuple[Serving, str], root_p
         assert page.url.path == f"{root_path}/"
         assert "<system-status" in page.text
         assert client.get(f"{url}/system-status.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_a_server_is_replaced_while_another_shares_its_port(
+    tmp_path: Path, start_server: Callable[..., Serving]
+) -> None:
+    """Two servers on one port behind Caddy: one says goodbye, the site answers, and a new one takes its place."""
+    port, site = free_port(), f"http://localhost:{free_port()}"
+    share = {"port": port, "STABILITY_REUSE_PORT": "1", "ready": False}
+    servers = [start_server(**share), start_server(**share)]
+    servers[0].await_ready()
+    with proxying(tmp_path, f"{site}/livez", STABILITY_SITE=site, STABILITY_UPSTREAM=f"127.0.0.1:{port}"):
+        eventually(lambda: len({epoch(site) for _ in range(8)}) == 2)
+        with ExitStack() as stack:  # Caddy ends after its last client
+            clients = [stack.enter_context(Follower(f"{site}/api/live")) for _ in range(32)]
+            servers[0].process.terminate()
+            assert servers[0].process.wait(10) == 0
+            assert all(httpx.get(f"{site}/readyz").is_success for _ in range(32))
+            ended = [client for client in clients if client.named("bye")]
+            for client in ended:
+                client.wait_for(lambda client: client.ended)
+            assert 0 < len(ended) < len(clients)
+            start_server(**share)
+            eventually(lambda: len({epoch(site) for _ in range(8)}) == 2)
+
+
+def epoch(site: str) -> str:
+    """The life of the server that answers, over a connection of its own."""
+    with Follower(f"{site}/api/live") as client:
+        client.wait_for(lambda client: bool(client.named("hello")))
+        return str(client.named("hello")[0].data["epoch"])
 
 
 def clients(server: Serving) -> int:

@@ -102,7 +102,8 @@ def test_a_port_in_use(serving: Serving, database: Database) -> None:
     assert told.returncode == 2
     assert told.stderr == (
         f"stability: STABILITY_PORT: {port} is already in use on 127.0.0.1: "
-        "stop the program there or choose another port.\n"
+        "stop the program there, choose another port, "
+        "or let servers of ours share it (STABILITY_REUSE_PORT=1 for each).\n"
     )
 
 
