@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stability.app import create_app
 from stability.fanout import LONGEST_REMARK
@@ -23,37 +24,10 @@ from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Http, Serving, hosting
+from tests.fixtures.talk import PATIENCE, ask, ended, until
 from tests.fixtures.work import begin_work, end_work
 
 LIVE: Final = "/api/system-status/live"
-PATIENCE: Final = 20.0  # seconds
-
-
-def ask(url: str, *, version: str = "1.1", method: str = "GET", more: str = "") -> socket.socket:
-    """A connection that has asked for the stream."""
-    client = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE)
-    client.sendall(f"{method} {LIVE} HTTP/{version}\r\nHost: localhost\r\n{more}\r\n".encode())
-    return client
-
-
-def until(client: socket.socket, mark: bytes) -> bytes:
-    """What came, up to `mark`."""
-    heard = b""
-    while mark not in heard:
-        part = client.recv(65536)
-        assert part, heard
-        heard += part
-    return heard
-
-
-def ended(client: socket.socket) -> bool:
-    """Whether the server ends it, by and by."""
-    try:
-        while client.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass
-    return True
 
 
 def metric(url: str, name: str) -> float:
@@ -170,6 +144,44 @@ def compressing(database: Database) -> Iterator[str]:
     )
     with hosting(host, Protocol) as url:
         yield url
+
+
+class _Compressing:
+    """A host's middleware that compresses streams too, frame by frame; `late`, it holds the head until the first."""
+
+    def __init__(self, app: ASGIApp, late: bool) -> None:
+        self._app, self._late = app, late
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held: list[Message] = []
+        packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+
+        async def compressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                head = [(name, value) for name, value in message["headers"] if name != b"content-length"]
+                held.append({**message, "headers": [*head, (b"content-encoding", b"gzip")]})
+            if message["type"] == "http.response.body" or not self._late:
+                while held:
+                    await send(held.pop())
+            if message["type"] == "http.response.body":
+                packed = packer.compress(message.get("body", b"")) + packer.flush(zlib.Z_SYNC_FLUSH)
+                await send({**message, "body": packed})
+
+        await self._app(scope, receive, compressed if scope["type"] == "http" else send)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_compressed_stream_is_not_taken_over(database: Database, late: bool) -> None:
+    """What the middleware makes of it arrives, each frame at once, wherever it changes the head."""
+    status = create_app(load(), conninfo=database.server_dsn)
+    with hosting(_Compressing(status, late), Protocol) as url, closing(ask(url)) as client:
+        head, _, rest = until(client, b"\r\n\r\n").partition(b"\r\n\r\n")
+        assert b"content-encoding: gzip" in head.lower()
+        for act, stable in ((begin_work, b"false"), (end_work, b"true"), (begin_work, b"false")):
+            begun = len(_plain(head, rest))
+            act(database)
+            while b'{"stable":%s}' % stable not in _plain(head, rest)[begun:]:
+                rest += client.recv(65536)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
