@@ -1,5 +1,13 @@
-"""Leaving a database as it was found: what carries our mark goes, in one transaction, and nothing else."""
+"""Leaving a database as it was found: what carries our mark goes, and nothing else.
 
+It goes in one transaction, unless somebody holds what a trigger made him lock. He may hold no table any more: one who
+wrote and went back to a savepoint keeps the register until he ends. If whoever holds the tables waited for him, and he
+wrote again, Postgres would end one of the two. So the triggers go first, for nobody else to come to hold it, the tables
+are given back, and the rest follows once he is gone.
+"""
+
+import random
+import time
 from collections.abc import Callable
 from typing import Any, Final, LiteralString
 
@@ -14,6 +22,7 @@ TABLES: Final = (
     "public.import_job",
 )  # what refers goes before what it refers to
 ROLES: Final = ("stability_server", "stability_reader")
+PATIENCE: Final = 30.0  # seconds that transactions may take which hold what is to go
 
 _IS_OURS: LiteralString = """
     SELECT coalesce(obj_description(n.oid, 'pg_namespace') LIKE 'pg-stability:%', false)
@@ -30,6 +39,39 @@ _FUNCTIONS: LiteralString = """
     SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_catalog.pg_proc p
      WHERE p.pronamespace = 'stability'::regnamespace
         OR p.pronamespace = to_regnamespace('public') AND stability.is_ours(p.oid, 'pg_proc')
+"""
+# Postgres looks for deadlocks when somebody has waited for that long; hold() has used up three quarters of it.
+_BRIEFLY: LiteralString = """
+    SELECT pg_catalog.set_config('lock_timeout', greatest(1,
+        extract(epoch FROM current_setting('deadlock_timeout')::interval) * 125)::integer::text, true)
+"""
+# What Postgres would say of the register and the schema, if it could have the lock that it takes before it looks.
+_BUILT_ON: LiteralString = """
+    SELECT CASE WHEN r.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)
+               ELSE pg_describe_object('pg_class'::regclass, r.ev_class, 0) END,
+           pg_describe_object(d.refclassid, d.refobjid, 0)
+      FROM pg_catalog.pg_depend d
+      LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+     WHERE (d.refclassid, d.refobjid) IN (('pg_namespace'::regclass, 'stability'::regnamespace::oid),
+               ('pg_class'::regclass, 'stability.armed_until'::regclass::oid))
+       AND (d.classid, d.objid) <> ('pg_class'::regclass, 'stability.armed_until'::regclass::oid)
+       AND d.deptype = 'n'
+     LIMIT 1
+"""
+_HOLDERS: LiteralString = """
+    SELECT l.relation::regclass::text, format('pid %s (%s)', a.pid, concat_ws(', ', nullif(a.application_name, ''),
+               a.usename, a.state, extract(epoch FROM clock_timestamp() - a.xact_start)::integer
+               || ' s in its transaction'))
+      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+     WHERE l.granted AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+       AND l.pid <> pg_backend_pid()
+       AND l.relation IN (
+           SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = 'stability'::regnamespace
+           UNION ALL
+           SELECT d.objid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'
+            WHERE (d.classid, d.refclassid) = ('pg_class'::regclass, 'pg_class'::regclass)
+              AND d.deptype IN ('a', 'i') AND stability.is_ours(d.refobjid, 'pg_class'))
+     ORDER BY a.xact_start, l.relation LIMIT 1
 """
 _USED: LiteralString = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_auth_members WHERE roleid = r.oid AND member <> current_user::regrole)
@@ -53,24 +95,59 @@ def remove(connection: _Connection, *, drop_data: bool, tell: Callable[[str], No
         case _:
             tell("there is nothing of ours in this database")
             return
+    deadline, told = time.monotonic() + PATIENCE, False
+    while not _remove_at_once(connection, drop_data, tell):
+        while holder := _holder(connection, deadline):
+            if not told:
+                tell(f"the triggers are gone; waiting for a transaction that may have met one: {holder}")
+                told = True
+    for role in ROLES:
+        _drop_role(connection, role, tell)
+
+
+def _remove_at_once(connection: _Connection, drop_data: bool, tell: Callable[[str], None]) -> bool:
+    """Whether all of it went; else somebody holds a part, and no trigger makes anybody else hold one."""
+    lines: list[str] = []
     with connection.transaction():
         made = [table for table in TABLES if _is_ours(connection, "pg_class", f"to_regclass('{table}')")]
         worker = _is_ours(connection, "pg_namespace", "to_regnamespace('worker')")
         connection.execute("DELETE FROM stability.source")
         connection.execute(_HOLD, (made,))
         connection.execute("SELECT stability.sweep()")
-        (functions,) = connection.execute(_FUNCTIONS).fetchone() or ("",)
-        connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
-        connection.execute("DROP TABLE stability.source, stability.tuned, stability.alembic_version")
-        connection.execute("DROP SEQUENCE stability.armed_until")
-        connection.execute("DROP TYPE stability.activity")
-        connection.execute("DROP SCHEMA stability")
-        for table in made:
-            _drop_table(connection, table, drop_data, tell)
-        if worker:
-            _drop_worker(connection, tell)
-    for role in ROLES:
-        _drop_role(connection, role, tell)
+        try:
+            with connection.transaction():
+                connection.execute(_BRIEFLY)
+                _drop_schema(connection)
+                for table in made:
+                    _drop_table(connection, table, drop_data, lines.append)
+                if worker:
+                    _drop_worker(connection, lines.append)
+        except psycopg.errors.LockNotAvailable:
+            return False
+    for line in lines:
+        tell(line)
+    return True
+
+
+def _holder(connection: _Connection, deadline: float) -> str | None:
+    """After a while, one of those who hold what is to go, if anybody does; raises DatabaseError after the deadline."""
+    time.sleep(random.uniform(0.05, 0.25))  # noqa: S311 -- jitter
+    what, who = connection.execute(_HOLDERS).fetchone() or ("stability.armed_until", None)
+    if time.monotonic() > deadline:
+        who = who or "a transaction that has just ended"
+        raise DatabaseError(f"{what} is in use, now by {who}; wait for that to end, or end it, then try again.")
+    return who
+
+
+def _drop_schema(connection: _Connection) -> None:
+    (functions,) = connection.execute(_FUNCTIONS).fetchone() or ("",)
+    connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
+    connection.execute("DROP TABLE stability.source, stability.tuned, stability.alembic_version")
+    connection.execute("DROP TYPE stability.activity")
+    if built := connection.execute(_BUILT_ON).fetchone():
+        raise DatabaseError("{} depends on {}; drop that first.".format(*built))
+    connection.execute("DROP SEQUENCE stability.armed_until")
+    connection.execute("DROP SCHEMA stability")
 
 
 def _is_ours(connection: _Connection, catalog: str, lookup: str) -> bool:
