@@ -78,7 +78,9 @@ class Listener:
                     bound, unheard, proven = BACKOFF[0], 0, True
                     self._tell_live()
                     await self._keep_proving()
-            except (DeafError, psycopg.errors.FeatureNotSupported) as error:
+            except psycopg.errors.FeatureNotSupported as error:
+                await self._do_without(reason(error))
+            except DeafError as error:
                 unheard += not proven
                 (self._tell_deaf if unheard >= DEAF else self._tell_lost)(reason(error))
             except (psycopg.Error, DatabaseError, OSError, TimeoutError, LostError) as error:
@@ -146,6 +148,16 @@ class Listener:
         finally:
             probe.cancel()  # without waiting for it: on a line that is dead that takes seconds
         self._proved(delay)
+
+    async def _do_without(self, why: str) -> None:
+        """LISTEN is refused, and will be again: poll, if the canary can be sent, for a standby takes none."""
+        try:
+            async with asyncio.timeout(CANARY_DEADLINE):
+                await self._probe(secrets.token_hex(8))
+        except (DatabaseError, OSError, TimeoutError) as error:
+            self._tell_lost(reason(error))
+        else:
+            self._tell_deaf(why)
 
     async def _wait(self, fact: asyncio.Future[None], seconds: float | None) -> bool:
         """Whether `fact` came within `seconds`; raises what broke the connection if that came first."""

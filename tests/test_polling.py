@@ -1,7 +1,9 @@
-"""Where a pooler hands out connections per transaction it swallows LISTEN: the server polls while somebody watches."""
+"""Where a pooler swallows LISTEN, or whatever answers refuses it, the server polls while somebody watches."""
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,12 +14,15 @@ from stability.errors import DatabaseError
 from stability.listener import CANARY_DEADLINE, DEAF
 from stability.schema import migrate
 from stability.settings import load
+from tests.fixtures.command import stability
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch
-from tests.fixtures.server import hosting
+from tests.fixtures.server import hosting, serve
+from tests.fixtures.wire import Wire
 from tests.fixtures.work import begin_work, end_work
 
 FOUND_OUT = DEAF * (CANARY_DEADLINE + 1.0)  # seconds
+REFUSED = "LISTEN is not supported"
 BOUND = 2.0  # seconds: two reads apart, and the read
 
 
@@ -44,6 +49,47 @@ def test_a_pooler_that_swallows_listen(
             time.sleep(0.05)
         with Follower(f"{url}/api/system-status/live") as client:
             client.wait_for_stable(True, BOUND)
+
+
+def test_a_database_that_refuses_listen(database: Database, wire: Wire, tmp_path: Path) -> None:
+    """The truth at once, called polling; one line of the log says why, and doctor what to do."""
+    wire.refused = b"LISTEN"
+    with (
+        (tmp_path / "log").open("w") as log,
+        serve(wire.dsn(database.server_dsn), log=log, STABILITY_LOG_FORMAT="json") as server,
+        Follower(f"{server.url}/api/system-status/live") as client,
+    ):
+        client.wait_for_stable(True)
+        begin_work(database)
+        client.wait_for_stable(False, BOUND)
+        end_work(database)
+        client.wait_for_stable(True, BOUND)
+        assert {event.data["listener"] for event in client.named("status")[-2:]} == {"polling"}
+        assert client.named("connection")[-1].data["listener"] == "polling"
+        assert httpx.get(f"{server.url}/readyz").status_code == httpx.codes.OK
+        told = stability("doctor", "--url", server.url, DATABASE_URL=wire.dsn(database.server_dsn))
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [(line["event"], line["reason"]) for line in lines if "reason" in line] == [
+        ("listening does not work here, polling while somebody watches: see `stability doctor`", REFUSED)
+    ]
+    assert f"✘ problem  LISTEN is refused over this connection: {REFUSED}. The server polls" in told.stdout
+    assert "remedy   set STABILITY_LISTEN_URL to a connection that leads" in told.stdout
+    assert f"! warning  The server at {server.url} cannot listen" in told.stdout
+
+
+def test_what_takes_no_canary_is_not_polled(database: Database, wire: Wire) -> None:
+    """As a standby, which refuses both: nothing is known until it does."""
+    wire.refused = b"LISTEN"
+    with (
+        hosting(create_app(load(), conninfo=wire.dsn(database.server_dsn))) as url,
+        Follower(f"{url}/api/system-status/live") as client,
+    ):
+        client.wait_for_stable(True)
+        fetch(database.dsn, "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify FROM PUBLIC")
+        client.wait_for_stable(None)
+        assert client.named("connection")[-1].data["listener"] == "lost"
+        fetch(database.dsn, "GRANT EXECUTE ON FUNCTION pg_catalog.pg_notify TO PUBLIC")
+        client.wait_for_stable(True)
 
 
 def _known(url: str) -> bool:

@@ -14,6 +14,7 @@ from stability.settings import Settings
 
 DELIVERY: Final = 3.0  # seconds that a notification may take between two connections
 _CHANNEL: Final = "stability_doctor"
+_PAST: Final = "set STABILITY_LISTEN_URL to a connection that leads past the pooler, straight to Postgres"
 
 
 async def delivery(settings: Settings, conninfo: str) -> AsyncIterator[Finding]:
@@ -22,6 +23,10 @@ async def delivery(settings: Settings, conninfo: str) -> AsyncIterator[Finding]:
     over = "STABILITY_LISTEN_URL" if direct else "this connection"
     try:
         arrived = await _delivers(direct or conninfo, conninfo)
+    except psycopg.errors.FeatureNotSupported as error:
+        fact = f"LISTEN is refused over {over}: {reason(error)}. The server polls instead, while somebody watches."
+        yield Finding("delivery", "problem", fact, _PAST)
+        return
     except psycopg.Error as error:
         yield Finding("delivery", "problem", f"Cannot LISTEN over {over}: {reason(error)}", f"correct {over}")
         return
@@ -48,7 +53,7 @@ async def delivery(settings: Settings, conninfo: str) -> AsyncIterator[Finding]:
             "problem",
             f"No notification arrives within {DELIVERY:g} s: a pooler swallows LISTEN, as PgBouncer does per"
             " transaction.",
-            "set STABILITY_LISTEN_URL to a connection that leads past the pooler, straight to Postgres",
+            _PAST,
         )
 
 
