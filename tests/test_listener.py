@@ -21,17 +21,22 @@ QUERIES = (
     b"SELECT sum(calls) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"
     b" JOIN pg_roles r ON r.oid = s.userid WHERE datname = current_database() AND rolname = 'stability_server'"
 )
+UNHEARD = {"serving": True, "listening": False, "state_known": False}  # the checks of /readyz
 BOUND = CANARY + CANARY_DEADLINE + 1.0
 
 
 @pytest.fixture
-def client(database: Database, wire: Wire) -> Iterator[Follower]:
-    """A client of a server that reaches Postgres over the wire, by hints alone, once all is proven."""
+def url(database: Database, wire: Wire) -> Iterator[str]:
+    """The address of a server that reaches Postgres over the wire, and looks at nothing unless a hint comes."""
     settings = load(reread_seconds=0, canary_seconds=CANARY)
-    with (
-        hosting(create_app(settings, conninfo=wire.dsn(database.server_dsn))) as url,
-        Follower(f"{url}/api/system-status/live") as follower,
-    ):
+    with hosting(create_app(settings, conninfo=wire.dsn(database.server_dsn))) as address:
+        yield address
+
+
+@pytest.fixture
+def client(database: Database, url: str) -> Iterator[Follower]:
+    """A client of it, once all is proven."""
+    with Follower(f"{url}/api/system-status/live") as follower:
         follower.wait_for_stable(True)
         await_armed(database)
         yield follower
@@ -45,12 +50,15 @@ def await_armed(database: Database) -> None:
         time.sleep(0.01)
 
 
-def test_a_deaf_listener(client: Follower, database: Database, wire: Wire) -> None:
-    """Queries are answered and notifications are not: unknown within the bound, and the truth once they are again."""
+def test_a_deaf_listener(client: Follower, database: Database, wire: Wire, url: str) -> None:
+    """Queries are answered and notifications are not: unknown and not ready, and the truth once they are again."""
     with wire.silent(to=b"LISTEN"):
         begin_work(database)
         client.wait_for_stable(None, BOUND)
+        unready = httpx.get(f"{url}/readyz")
+        assert (unready.status_code, unready.json()["checks"]) == (503, UNHEARD)
     client.wait_for_stable(False, BOUND)
+    assert httpx.get(f"{url}/readyz").status_code == 200
     assert client.messages[-3:] == [True, None, False]
 
 
