@@ -106,7 +106,7 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
                 await _migrated(settings.listen_conninfo or conninfo)
             except StabilityError as error:
                 failures.append(error)
-                server.should_exit = True
+                server.stop()
 
         also: list[Background] = [prepare] if migrate else []
         if postgres:

@@ -20,6 +20,7 @@ from stability.errors import SettingError
 from stability.settings import Settings
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
+TICK: Final = 1.0  # seconds between two wake-ups for the Date header
 BACKLOG: Final = 65_535  # connections that may wait to be accepted, as ten thousand do after a deploy
 NOT_SENT: Final = (
     4096  # bytes that the kernel keeps for a client that does not read; by default megabytes of old frames
@@ -48,6 +49,8 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._drain = drain
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
         # The streams end by our `bye`; sse-starlette's own watcher would cut them off before it.
         AppStatus.enable_automatic_graceful_drain = False
 
@@ -59,7 +62,21 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is uvicorn's
         """Stop at the first signal; do not wait for anything at the second."""
         self.force_exit = self.should_exit
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop soon; may be called by a signal's handler."""
         self.should_exit = True
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def main_loop(self) -> None:
+        """Serve until it is time to stop. Uvicorn's own loop wakes ten times a second only to see whether it is."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._stopping.wait()
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to stop: also when a part of the application crashed, so that a supervisor restarts the whole."""
