@@ -48,6 +48,7 @@ oldest: .venv/dev  ## Check the oldest uvicorn that pyproject.toml allows, besid
 # fail, and the bench leaves out the peer.
 programs:
 	@$(call provide,chromium curl faketime pgbouncer)
+	@command -v ip >/dev/null || $(call apt,iproute2)
 
 bench-programs:
 	@command -v cc >/dev/null || $(call apt,gcc libc6-dev)

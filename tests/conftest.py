@@ -6,6 +6,7 @@ import pytest
 
 pytest_plugins = (
     "tests.fixtures.postgres",
+    "tests.fixtures.apart",
     "tests.fixtures.browser",
     "tests.fixtures.clock",
     "tests.fixtures.host",

@@ -17,6 +17,7 @@ from stability.postgres import EmbeddedPostgres
 from stability.schema import migrate
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.verdict import Truth, Verdict, judge
+from tests.fixtures.apart import Apart
 from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import SERVER_ROLE, WRITER_ROLE, Database, dsn_for, fetch, make_roles
 from tests.fixtures.server import Serving, free_port, serve
@@ -146,6 +147,25 @@ def staged(
         onlooker.wait_for(True, 20)
         now = time.monotonic()
         yield Stage(database, log, line, way, port, server, onlooker, [Truth(now, now, True)])
+
+
+@contextmanager
+def staged_apart(database: Database, log: Path, apart: Apart) -> Iterator[Stage]:
+    """The same with packets between the server and its Postgres that can be lost."""
+    target, socket = conninfo_to_dict(database.dsn), log.with_name("socket")  # Unix sockets lead out of a namespace
+    with ExitStack() as stack:
+        line = Wire(f"{target['host']}/.s.PGSQL.{target['port']}", apart.listener())
+        stack.enter_context(line.running())
+        way = stack.enter_context(Wire(str(socket)).running())
+        lines = stack.enter_context(log.open("a"))
+        variables = {"STABILITY_LOG_FORMAT": "json", "STABILITY_UDS": str(socket)}
+        serving = serve(line.dsn(database.server_dsn), before=apart.enter, ready=False, log=lines, **variables)  # type: ignore[arg-type]
+        server = stack.enter_context(serving)
+        eventually(socket.exists)
+        onlooker = stack.enter_context(Onlooker(f"http://127.0.0.1:{way.port}"))
+        onlooker.wait_for(True, 20)
+        now = time.monotonic()
+        yield Stage(database, log, line, way, way.port, server, onlooker, [Truth(now, now, True)])
 
 
 @contextmanager

@@ -4,13 +4,14 @@ import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import psycopg
 import pytest
 
 from stability.postgres import EmbeddedPostgres
-from tests.chaos.stage import LOST, UNREADABLE, Stage, database_of, own_cluster, socket_of, staged
+from tests.chaos.stage import LOST, UNREADABLE, Stage, database_of, own_cluster, socket_of, staged, staged_apart
+from tests.fixtures.apart import Apart, Lost
 from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.standby import make_standby
@@ -50,6 +51,22 @@ def test_a_half_open_line(stage: Stage) -> None:
     """Nothing comes back and nobody is told."""
     with stage.fault("line half open", [LOST, UNREADABLE], stale=DEAF_WITHIN) as watch:
         with stage.line.silent():
+            stage.work(begins=True)
+            watch.unknown(DEAF_WITHIN)
+            watch.rest(DEAF_WITHIN)
+        watch.repaired()
+        watch.truth(BACK_WITHIN)
+
+
+@slow
+@pytest.mark.parametrize("packets", get_args(Lost))
+def test_lost_packets(database: Database, tmp_path: Path, apart: Apart, packets: Lost) -> None:
+    """On a cable between the server and its Postgres, without a reset or any other sign."""
+    with (
+        staged_apart(database, tmp_path / "log", apart) as stage,
+        stage.fault(f"packets lost {packets}", [LOST], stale=DEAF_WITHIN) as watch,
+    ):
+        with apart.losing(packets):
             stage.work(begins=True)
             watch.unknown(DEAF_WITHIN)
             watch.rest(DEAF_WITHIN)
