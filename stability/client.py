@@ -94,7 +94,10 @@ async def follow(server: Server, tell: Tell) -> None:
 
 
 async def included(server: Server, xid: int) -> None:
-    """Return once the server has read its state in a snapshot that holds the transaction `xid`."""
+    """Return once the server has read its state in a snapshot that holds the transaction `xid`.
+
+    Raises RefusedError when it says that there is none.
+    """
     question = {"after": xid, "wait": ASKED}
     async with server.client() as client:
         while True:
@@ -102,8 +105,13 @@ async def included(server: Server, xid: int) -> None:
                 answer = await client.get("api/system-status", params=question, timeout=ASKED + ANSWER)
                 if answer.status_code == httpx.codes.OK:
                     return
-            except httpx.HTTPError:  # whoever follows afterwards tells what is wrong
-                await asyncio.sleep(random.uniform(0, BACKOFF[0]))  # noqa: S311 - full jitter
+                if answer.status_code == httpx.codes.BAD_REQUEST:
+                    raise RefusedError(f"{server} refuses: {answer.json()['error']}")
+                if answer.status_code == httpx.codes.GATEWAY_TIMEOUT:
+                    continue
+            except (httpx.HTTPError, ValueError, LookupError):
+                pass  # whoever follows afterwards tells what is wrong
+            await asyncio.sleep(random.uniform(0, BACKOFF[0]))  # noqa: S311 - full jitter
 
 
 async def answers(server: Server) -> bool:

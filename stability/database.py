@@ -43,6 +43,7 @@ _NOTIFY: Final = """
            LATERAL (SELECT CASE WHEN NOT recovering THEN pg_catalog.pg_notify(%(channel)s, %(payload)s) END) AS n,
            pg_catalog.pg_control_system()
 """
+_STATUS: Final = "SELECT pg_catalog.pg_xact_status(%s::text::xid8)"
 _TOO_MANY_CONNECTIONS: Final = "53300"
 _IDLE_SESSION_TIMEOUT: Final = 140_000  # server_version_num of the first Postgres that has it
 
@@ -79,6 +80,15 @@ async def is_direct(connection: psycopg.AsyncConnection[Any]) -> bool:
     """Whether this is Postgres itself; behind a pooler what we set for our session others would find in theirs."""
     row = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
     return row == (connection.info.backend_pid,)
+
+
+async def has_begun(connection: psycopg.AsyncConnection[Any], xid: int) -> bool:
+    """Whether the cluster has given this number to a transaction yet."""
+    try:
+        await connection.execute(_STATUS, (xid,))
+    except psycopg.errors.InvalidParameterValue:  # "transaction ID … is in the future"
+        return False
+    return True
 
 
 class Database:
@@ -163,6 +173,15 @@ class Database:
         async with self.reading() as pooled:  # there is no other one to be had
             driver: Any = (await pooled.get_raw_connection()).driver_connection
             return await (await driver.execute(_NOTIFY, values)).fetchone() or (True, 0, 0.0)
+
+    async def begun(self, xid: int) -> bool:
+        """Whether there is such a transaction, or was; also where nobody can be asked."""
+        try:
+            async with self.reading() as pooled:
+                driver: Any = (await pooled.get_raw_connection()).driver_connection
+                return await has_begun(driver, xid)
+        except (psycopg.Error, SQLAlchemyError, OSError):
+            return True
 
     async def close(self) -> None:
         """Close every connection."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stability import hints, revision
-from stability.database import Database, connect, reason
+from stability.database import Database, connect, has_begun, reason
 from stability.errors import DatabaseError
 from stability.frames import SYSTEM, encode, status
 from stability.hub import Hub
@@ -24,6 +24,7 @@ from stability.monitors.monitor import Look, Reading
 from stability.refresher import Refresher
 from stability.settings import Settings
 from stability.sight import Sight, Tell
+from stability.snapshot import unbegun
 
 LOOK_AGAIN: Final = 0.1  # seconds
 _OVER: Final = "SELECT pg_catalog.pg_visible_in_snapshot(%s::text::xid8, pg_catalog.pg_current_snapshot())"
@@ -42,9 +43,11 @@ async def follow(settings: Settings, conninfo: str, tell: Tell) -> None:
 
 
 async def included(conninfo: str, xid: int) -> None:
-    """Return once the transaction `xid` is over; raises DatabaseError when that cannot be asked."""
+    """Return once the transaction `xid` is over; raises DatabaseError when there is none, or nobody can be asked."""
     try:
         async with await connect(conninfo, "stability wait") as connection:
+            if not await has_begun(connection, xid):
+                raise DatabaseError(f"--xid: {unbegun(xid)}")
             while True:
                 if await (await connection.execute(_OVER, (xid,))).fetchone() == (True,):
                     return

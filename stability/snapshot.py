@@ -21,3 +21,8 @@ class Snapshot:
     def holds(self, xid: int) -> bool:
         """Whether that transaction was over by then: what it committed is in what was read."""
         return xid < self.xmin or (xid < self.xmax and xid not in self.running)
+
+
+def unbegun(xid: int) -> str:
+    """What to say to whoever asks for a transaction that nobody has begun."""
+    return f"no transaction {xid} has begun here yet; ask for the number that pg_current_xact_id() gives within yours."

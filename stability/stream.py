@@ -21,6 +21,7 @@ from stability.fanout import HANDOFF, Fanout
 from stability.frames import HEARTBEAT, LISTENER, SYSTEM, bye, compact, etag, event, spread, status
 from stability.hub import Change, Hub, Place
 from stability.metrics import Metrics
+from stability.snapshot import unbegun
 
 SEND_DEADLINE: Final = 60.0  # seconds until a client that does not read is given up where another server serves us
 LONGEST_WAIT: Final = 60.0  # seconds of one long poll
@@ -32,10 +33,19 @@ HEADERS: Final = {
 }
 
 
-def routes(
-    hub: Hub, topics: Sequence[str], admission: Admission, metrics: Metrics, look: Callable[[], Awaitable[None]]
+def routes(  # noqa: PLR0913 -- the composition root names every part
+    hub: Hub,
+    topics: Sequence[str],
+    admission: Admission,
+    metrics: Metrics,
+    *,
+    look: Callable[[], Awaitable[None]],
+    begun: Callable[[int], Awaitable[bool]],
 ) -> Sequence[BaseRoute]:
-    """The two streams and the same state for clients that cannot stream; `look` reads the system's row again."""
+    """The two streams and the same state for clients that cannot stream.
+
+    `look` reads the system's row again, `begun` tells whether there is such a transaction yet.
+    """
 
     metrics.clients.set_function(lambda: admission.streams)
     fanout = Fanout(hub, admission, metrics.frames.inc)
@@ -73,7 +83,7 @@ def routes(
         known = {
             tag.strip().removeprefix("W/").strip('"') for tag in request.headers.get("if-none-match", "").split(",")
         }
-        await _holding(hub, _number(request.query_params, "after"), wait or LONGEST_WAIT, look)
+        await _holding(hub, _number(request.query_params, "after"), wait or LONGEST_WAIT, look, begun)
         change = await _newer(hub, since, wait)
         tag = etag(change)
         headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
@@ -166,17 +176,30 @@ async def _frames(feed: Feed, opening: bytes, admission: Admission, metrics: Met
         yield bye()
 
 
-async def _holding(hub: Hub, xid: int | None, wait: float, look: Callable[[], Awaitable[None]]) -> None:
+async def _holding(
+    hub: Hub,
+    xid: int | None,
+    wait: float,
+    look: Callable[[], Awaitable[None]],
+    begun: Callable[[int], Awaitable[bool]],
+) -> None:
     """Return once the state was read in a snapshot that holds this transaction, looking again as often as looks go."""
+    if xid is None or _held(hub, xid):
+        return
     try:
         async with asyncio.timeout(wait):
-            while xid is not None:
-                snapshot = hub.snapshots.get(SYSTEM[0])
-                if snapshot and snapshot.holds(xid):
-                    return
+            await look()
+            if not _held(hub, xid) and not await begun(xid):
+                raise RequestError(f"after: {unbegun(xid)}")
+            while not _held(hub, xid):
                 await look()
     except TimeoutError:
         raise RequestError(f"after: transaction {xid} was not over within {wait:g} s.", 504) from None
+
+
+def _held(hub: Hub, xid: int) -> bool:
+    snapshot = hub.snapshots.get(SYSTEM[0])
+    return snapshot is not None and snapshot.holds(xid)
 
 
 async def _newer(hub: Hub, since: str | None, wait: float) -> Change:

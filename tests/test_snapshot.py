@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from stability.snapshot import Snapshot
+from tests.fixtures.command import stability
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving
 
@@ -70,6 +71,24 @@ def test_an_open_transaction_is_waited_for(hosted: str, database: Database) -> N
         answer = httpx.get(hosted + STATUS, params={"after": row[0], "wait": 20}, timeout=25)
         assert time.monotonic() - began >= 0.3
     assert answer.json()["stable"] is False
+
+
+def test_a_transaction_that_nobody_began_is_refused_at_once(hosted: str, database: Database) -> None:
+    """It would be looked for until the wait is over; the sentence names it, and what to ask for."""
+    never = work(database) + 1_000_000
+    answer = httpx.get(hosted + STATUS, params={"after": never, "wait": 20}, timeout=5)
+    assert answer.status_code == httpx.codes.BAD_REQUEST
+    assert answer.json()["error"].startswith(f"after: no transaction {never} has begun here yet; ask for")
+
+
+@pytest.mark.parametrize("way", ["--url", "--database"])
+def test_waiting_for_one_that_nobody_began_ends_at_once(serving: Serving, database: Database, way: str) -> None:
+    """Exit 1 with the sentence, instead of a wait for nothing."""
+    never = str(work(database) + 1_000_000)
+    arguments = ["--url", serving.url] if way == "--url" else ["--database"]
+    told = stability("wait", "--xid", never, *arguments, DATABASE_URL=database.server_dsn)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert f"no transaction {never} has begun here yet" in told.stderr
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "1" * 30, "²"])
