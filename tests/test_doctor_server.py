@@ -136,8 +136,9 @@ async def test_a_server_that_lost_its_database(database: Database, hosted: str) 
     assert found[1].level == "problem"
 
 
-async def test_a_server_that_cannot_read(database: Database, serving: Serving) -> None:
+async def test_a_server_that_cannot_read(database: Database, start_server: Callable[..., Serving]) -> None:
     """It listens, but is not ready: a table that it reads is gone, which the database tells as well."""
+    serving = start_server(STABILITY_REREAD_SECONDS="0.2")
     fetch(database.dsn, "DROP TABLE public.import_job CASCADE")
     with Follower(f"{serving.url}/api/system-status/live") as client:
         client.wait_for_stable(None, 20)

@@ -7,8 +7,8 @@ import httpx
 import psycopg
 import pytest
 
+from stability import listener
 from stability.app import create_app
-from stability.listener import CANARY_DEADLINE
 from stability.settings import load
 from tests.fixtures.follower import PATIENCE, Follower
 from tests.fixtures.postgres import Database, fetch
@@ -17,17 +17,19 @@ from tests.fixtures.wire import Wire
 from tests.fixtures.work import begin_work, end_work
 
 CANARY = 0.2  # seconds
+DEADLINE = 1.5  # seconds that a canary may take: its own five would only be waited for
 QUERIES = (
     b"SELECT sum(calls) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"
     b" JOIN pg_roles r ON r.oid = s.userid WHERE datname = current_database() AND rolname = 'stability_server'"
 )
 UNHEARD = {"serving": True, "listening": False, "state_known": False}  # the checks of /readyz
-BOUND = CANARY + CANARY_DEADLINE + 1.0
+BOUND = CANARY + DEADLINE + 1.0
 
 
 @pytest.fixture
-def url(database: Database, wire: Wire) -> Iterator[str]:
+def url(database: Database, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server that reaches Postgres over the wire, and looks at nothing unless a hint comes."""
+    monkeypatch.setattr(listener, "CANARY_DEADLINE", DEADLINE)
     settings = load(reread_seconds=0, canary_seconds=CANARY)
     with hosting(create_app(settings, conninfo=wire.dsn(database.server_dsn))) as address:
         yield address

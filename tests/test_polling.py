@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stability import hub
+from stability import hub, listener
 from stability.app import create_app
 from stability.errors import DatabaseError
-from stability.listener import CANARY_DEADLINE, DEAF
+from stability.listener import DEAF
 from stability.schema import migrate
 from stability.settings import load
 from tests.fixtures.command import stability
@@ -21,7 +21,8 @@ from tests.fixtures.server import hosting, serve
 from tests.fixtures.wire import Wire
 from tests.fixtures.work import begin_work, end_work
 
-FOUND_OUT = DEAF * (CANARY_DEADLINE + 1.0)  # seconds
+DEADLINE = 1.0  # seconds that a canary may take: its own five would only be waited for
+FOUND_OUT = DEAF * (DEADLINE + 1.0) + 1.0  # seconds
 REFUSED = "LISTEN is not supported"
 BOUND = 2.0  # seconds: two reads apart, and the read
 
@@ -31,6 +32,7 @@ def test_a_pooler_that_swallows_listen(
 ) -> None:
     """Unknown until that is found out, then the truth, called polling; with nobody there it knows nothing."""
     monkeypatch.setattr(hub, "ABSENCE", 0.0)
+    monkeypatch.setattr(listener, "CANARY_DEADLINE", DEADLINE)
     settings = load(reread_seconds=0)
     with hosting(create_app(settings, conninfo=pooled(database))) as url:
         with Follower(f"{url}/api/system-status/live") as client:
@@ -96,8 +98,11 @@ def _known(url: str) -> bool:
     return httpx.get(f"{url}/api/system-status").json()["stable"] is not None
 
 
-def test_what_we_set_stays_ours(database: Database, pooled: Callable[[Database], str]) -> None:
+def test_what_we_set_stays_ours(
+    database: Database, pooled: Callable[[Database], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever gets a session of the pooler's after us finds it as it was; a migration, which has to set, is refused."""
+    monkeypatch.setattr(listener, "CANARY_DEADLINE", DEADLINE)
     through = pooled(database)
     with hosting(create_app(load(), conninfo=through)) as url, Follower(f"{url}/api/system-status/live") as client:
         client.wait_for_stable(True, FOUND_OUT)

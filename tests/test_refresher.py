@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import psycopg
@@ -18,7 +18,7 @@ from stability.frames import encode
 from stability.hub import Hub
 from stability.monitors import jobs
 from stability.monitors.monitor import Look, Reading
-from stability.refresher import PROOF_DEADLINE, READ_SHARE, SAMPLES, Refresher
+from stability.refresher import READ_SHARE, SAMPLES, Refresher
 from stability.settings import load
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch
@@ -27,17 +27,26 @@ from tests.fixtures.work import begin_work
 
 LIVE = "/api/system-status/live"
 PATIENCE = 15.0  # seconds, on a busy machine
-BOUND = PROOF_DEADLINE + 1.0
+DEADLINE = 2.0  # seconds, more than what one read may wait for a lock
+BOUND = DEADLINE + 1.0
 READING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'test_server'"
     " AND query LIKE '%read_activity%' AND state = 'active'"
 )
 
 
-def test_a_read_that_hangs(serving: Serving, database: Database) -> None:
+@pytest.fixture
+def hurried(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server with a deadline and re-reads that need not be waited for that long."""
+    monkeypatch.setattr(refresher, "PROOF_DEADLINE", DEADLINE)
+    with hosting(create_app(load(reread_seconds=0.5), conninfo=database.server_dsn)) as url:
+        yield url
+
+
+def test_a_read_that_hangs(hurried: str, database: Database) -> None:
     """Unknown after the deadline, one read at a time however many hints come, and the truth when the lock is gone."""
     with (
-        Follower(serving.url + LIVE) as client,
+        Follower(hurried + LIVE) as client,
         psycopg.connect(database.dsn) as owner,
         psycopg.connect(database.writer_dsn, autocommit=True) as writer,
     ):
@@ -60,9 +69,9 @@ def test_a_read_that_hangs(serving: Serving, database: Database) -> None:
     assert client.messages[-3:] in ([True, None, False], [None, True, False])
 
 
-def test_a_read_that_fails(serving: Serving, database: Database) -> None:
+def test_a_read_that_fails(hurried: str, database: Database) -> None:
     """Something of ours is gone: unknown after the deadline, and once it is back the truth without any write."""
-    with Follower(serving.url + LIVE) as client:
+    with Follower(hurried + LIVE) as client:
         client.wait_for_stable(True)
         fetch(database.dsn, "ALTER FUNCTION stability.read_activity() RENAME TO elsewhere")
         client.wait_for_stable(None, 2 * BOUND)

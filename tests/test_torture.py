@@ -27,7 +27,7 @@ from tests.fixtures.postgres import Database, fetch
 
 LEFT = "SELECT datname FROM pg_database WHERE datname LIKE 'stability_torture_%'"
 END = 20.0  # of the histories made by hand, which begin at 0
-FEW = 6  # histories
+FEW = 2  # histories
 # Seconds, for a machine that runs other tests as well: a wake-up that is lost would be so for ever.
 LENIENT = 4.0
 RESTED = 2.0  # the same, where the server may rest from reads that are slow for want of a core

@@ -166,7 +166,10 @@ def test_a_promoted_standby(own: tuple[EmbeddedPostgres, Database], data_dir: Pa
         watch.truth(BACK_WITHIN)
 
 
-def test_a_standby_shows_nothing(own: tuple[EmbeddedPostgres, Database], data_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(BACK_WITHIN, marks=slow)])
+def test_a_standby_shows_nothing(
+    own: tuple[EmbeddedPostgres, Database], data_dir: Path, tmp_path: Path, seconds: float
+) -> None:
     """Behind the proxy a standby takes the place of the primary: unknown until it is promoted, then the truth."""
     primary, database = own
     standby = make_standby(primary, data_dir.with_name("standby"))
@@ -174,7 +177,7 @@ def test_a_standby_shows_nothing(own: tuple[EmbeddedPostgres, Database], data_di
         stage.line.upstream = socket_of(standby)
         stage.line.cut()
         watch.unknown(KILLED_WITHIN)
-        watch.rest(BACK_WITHIN)
+        watch.rest(seconds)
         assert stage.onlooker.stable is None
         stage.database = database_of(standby)
         assert fetch(standby.dsn, "SELECT pg_promote()") == [True]

@@ -46,11 +46,12 @@ def postmaster(data_dir: Path) -> int:
     return int((data_dir / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
 
 
-def test_killed(data_dir: Path) -> None:
-    """Killed twice, it is there again, with what was committed."""
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.chaos)])
+def test_killed(data_dir: Path, times: int) -> None:
+    """However often, it is there again, with what was committed."""
     with up(data_dir) as server, Onlooker(server.url) as onlooker:
         onlooker.wait_for(True, BACK_WITHIN)
-        for _ in range(2):
+        for _ in range(times):
             fetch(dsn_of(data_dir), WORK)
             onlooker.wait_for(False, 1)
             killed = postmaster(data_dir)

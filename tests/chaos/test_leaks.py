@@ -34,7 +34,7 @@ class Holdings:
     tasks: int
 
 
-@pytest.mark.parametrize("cycles", [5, pytest.param(200, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("cycles", [3, pytest.param(200, marks=pytest.mark.chaos)])
 def test_nothing_is_left_behind(stage: Stage, cycles: int) -> None:
     """Each cycle: clients come and go, every connection to Postgres is killed, work begins and ends."""
     holdings, backends, memory = [], [], []
