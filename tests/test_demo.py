@@ -167,9 +167,9 @@ def test_each_step_is_seen_from_outside(demo: DemoDatabase, large_file: Path) ->
         "importing_data",
         "finished",
     ]
-    progress = [imported for _, state, total, imported, _ in seen if state == "importing_data" and total == 400_000]
+    progress = [imported for _, state, total, imported, _ in seen if state == "importing_data" and total == 200_000]
     assert progress == sorted(progress)
-    assert len({imported for imported in progress if 0 < imported < 400_000}) > 5
+    assert len({imported for imported in progress if 0 < imported < 200_000}) > 5
     assert len({completed for *_, completed in seen}) > 3
 
 
