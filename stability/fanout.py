@@ -6,6 +6,8 @@ buffer is full is left out, gets the newest state once it drained, and is cut of
 """
 
 import asyncio
+import contextlib
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -41,10 +43,11 @@ class Fanout:
 
     def __init__(self, hub: Hub, admission: Admission, sent: Callable[[int], None]) -> None:
         self._hub, self._admission, self._sent = hub, admission, sent
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # as they came, which is how memory and caches like it
         self._behind: deque[Connection] = deque()  # who has yet to be visited in this pass
         self._again = self._running = False
-        self._shared: dict[Place, tuple[bytes, Place]] = {}  # by place: the frames as a chunk, and the place after them
+        self._shared: dict[Place, tuple[bytes, Place, bool]] = {}  # by place: the chunk after it, see `next`
+        self._last: tuple[Place | None, tuple[bytes, Place, bool] | None] = None, None  # most are at the same place
         hub.call(self._wake)
 
     @property
@@ -54,7 +57,7 @@ class Fanout:
 
     def join(self, connection: "Connection") -> None:
         """From now on it is told everything; what changed since its opening was made it is told at once."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._admission.enter(connection.feed.address)
         if self.closed or self.is_behind(connection.feed):
             self.visit(connection)
@@ -62,7 +65,7 @@ class Fanout:
     def leave(self, connection: "Connection") -> None:
         """It is gone."""
         if connection in self._connections:
-            self._connections.discard(connection)
+            del self._connections[connection]
             self._admission.leave(connection.feed.address)
 
     def visit(self, connection: "Connection") -> None:
@@ -74,16 +77,19 @@ class Fanout:
         """Whether there is more to tell."""
         return not feed.live or feed.place.cursor < self._hub.version
 
-    def chunk(self, feed: Feed) -> bytes:
-        """What `feed` has to tell next, as a chunk; nothing when there is no news. Moves on."""
+    def next(self, feed: Feed) -> tuple[bytes, bool]:
+        """What `feed` has to tell next, as a chunk, and whether there is more then. Nothing is no news. Moves on."""
         if not feed.live:
-            return chunk_of(feed.read())
+            return chunk_of(feed.read()), self.is_behind(feed)
         before = feed.place
-        known = self._shared.get(before)
-        if known is None:
-            known = self._shared[before] = chunk_of(feed.read()), feed.place
-        chunk, feed.place = known
-        return chunk
+        place, known = self._last
+        if known is None or before is not place:
+            known = self._shared.get(before)
+            if known is None:
+                known = self._shared[before] = chunk_of(feed.read()), feed.place, self.is_behind(feed)
+            self._last = before, known
+        chunk, feed.place, behind = known
+        return chunk, behind
 
     def _wake(self) -> None:
         self._again = True
@@ -100,11 +106,10 @@ class Fanout:
             self._again = False
             self._behind.extend(self._connections)
         self._shared.clear()
-        written = 0
+        self._last = None, None
+        written, next_one = 0, self._behind.popleft
         for _ in range(min(SLICE, len(self._behind))):
-            connection = self._behind.popleft()
-            if connection in self._connections:
-                written += connection.tell()
+            written += next_one().tell()
         self._sent(written)
         if self._behind or self._again:
             asyncio.get_running_loop().call_soon(self._slice)
@@ -115,7 +120,17 @@ class Fanout:
 class Connection(asyncio.Protocol):
     """One client that was handed off: it is written to, and otherwise only noticed when it goes."""
 
-    __slots__ = ("_chunked", "_deadline", "_fanout", "_gone", "_paused", "_remarks", "_transport", "feed")
+    __slots__ = (
+        "_chunked",
+        "_deadline",
+        "_descriptor",
+        "_fanout",
+        "_gone",
+        "_paused",
+        "_remarks",
+        "_transport",
+        "feed",
+    )
 
     def __init__(
         self,
@@ -128,22 +143,38 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self._fanout, self.feed, self._transport = fanout, feed, transport
         self._chunked, self._gone = chunked, gone
+        plain = transport.get_extra_info("sslcontext") is None
+        self._descriptor = transport.get_extra_info("socket").fileno() if plain else None
         self._paused, self._remarks = False, 0
         self._deadline: asyncio.TimerHandle | None = None
 
     def tell(self) -> int:
-        """Write what is new, if it can take it; how many chunks that were."""
+        """Write what is new, if it can take it; how many chunks that were. One that is gone takes nothing."""
         if self._paused or self._transport.is_closing():
             return 0
         if self._fanout.closed:
             self.shutdown()
             return 1
-        frames = self._fanout.chunk(self.feed) if self._chunked else self.feed.read()
-        if frames:
-            self._transport.write(frames)
-            if self._fanout.is_behind(self.feed):  # that was one turn of several
-                self._fanout.visit(self)
-        return bool(frames)
+        if self._chunked:
+            frames, behind = self._fanout.next(self.feed)
+        else:
+            frames = self.feed.read()
+            behind = self._fanout.is_behind(self.feed)
+        if not frames:
+            return 0
+        self._write(frames)
+        if behind:  # that was one turn of several
+            self._fanout.visit(self)
+        return 1
+
+    def _write(self, frames: bytes) -> None:
+        """Past the transport where nothing waits in it, which spares a seventh; what is left over it keeps."""
+        written = 0
+        if self._descriptor is not None and self._transport.get_write_buffer_size() == 0:
+            with contextlib.suppress(OSError):  # the buffers are full, or it is gone: the transport notices
+                written = os.write(self._descriptor, frames)
+        if written < len(frames):
+            self._transport.write(frames[written:])
 
     def shutdown(self) -> None:
         """Say goodbye and end; uvicorn calls this as well."""
