@@ -33,7 +33,7 @@ def test_as_many_streams_as_descriptors(database: Database, tmp_path: Path, want
     room = min(int(wanted) or HARD, HARD - SPARE)
     with ExitStack() as stack:
         log = stack.enter_context((tmp_path / "log").open("w+"))
-        server = stack.enter_context(serve(database.server_dsn, log=log, before=before, STABILITY_MAX_STREAMS=wanted))
+        server = stack.enter_context(serve(database.server_dsn, log=log, first=before, STABILITY_MAX_STREAMS=wanted))
         assert soft_limit(server) == HARD
         for _ in range(room):
             assert stack.enter_context(Follower(server.url + LIVE)).messages == [True]
