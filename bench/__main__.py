@@ -4,7 +4,7 @@ import importlib
 import socket
 import sys
 
-from bench import ground
+from bench import ground, plot
 
 PARTS = ("start", "latency", "fanout", "keys", "crowd", "writers", "large")
 
@@ -20,3 +20,4 @@ if unknown := sorted(set(asked) - set(PARTS)):
 print(ground.machine(), flush=True)
 for name in asked:
     importlib.import_module(f"bench.{name}").run(_free_port())
+plot.draw()

@@ -57,12 +57,12 @@ def _table(built: Path, peers: Sequence[Peer], size: int) -> None:
     limit = medians[peers[0].name]
     columns = [
         Column("CPU per delivery, µs"),
-        Column("of the limit", "{:.2f}"),
+        Column("of the limit's CPU", "{:.2f}"),
         Column("deliveries/s", "{:,.0f}"),
         Column("half have it, ms"),
         Column("99 % have it, ms"),
         Column("all have it, ms"),
-        Column("of the limit ", "{:.2f}"),
+        Column("of the limit's time", "{:.2f}"),
         Column("memory per idle client, KiB"),
     ]
     rows = {

@@ -11,11 +11,13 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 import psycopg
 
 from bench import ground
+from bench.report import Column, Table, tell
 
 CHANGES = 60  # there and back
 BEGIN = b"INSERT INTO public.import_job (slug, state) VALUES ('bench', 'importing_data')"
@@ -59,10 +61,16 @@ def run(port: int) -> None:
             begun.append(_change(writer, BEGIN, heard, framed))
             time.sleep(random.uniform(*PAUSE))  # noqa: S311
             ended.append(_change(writer, END, heard, framed))
-    print(ground.head("commit → client"))
-    print(ground.row("bare psycopg LISTEN loop", [bare for bare, _ in begun + ended]))
-    print(ground.row("Stability: stable → processing at one client", [ours for _, ours in begun]))
-    print(ground.row("Stability: processing → stable at one client", [ours for _, ours in ended]))
+    rows = {
+        "a bare psycopg LISTEN loop": _figures([bare for bare, _ in begun + ended]),
+        "Stability: stable → processing": _figures([ours for _, ours in begun]),
+        "Stability: processing → stable": _figures([ours for _, ours in ended]),
+    }
+    tell(Table("Commit to one client", [Column("median, ms"), Column("p99, ms")], rows), ground.machine())
+
+
+def _figures(seconds: list[float]) -> list[float]:
+    return [1e3 * median(seconds), 1e3 * quantiles(seconds, n=100)[98]]
 
 
 def _change(

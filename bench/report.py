@@ -31,7 +31,7 @@ class Table:
         lines = [["", *(column.name for column in self.columns)]]
         for name, values in self.rows.items():
             cells = zip(self.columns, values, strict=True)
-            lines.append([name, *("-" if value is None else column.form.format(value) for column, value in cells)])
+            lines.append([name, *("" if value is None else column.form.format(value) for column, value in cells)])
         widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
         lines.insert(1, ["---", *("---:" for _ in self.columns)])
         body = "\n".join(

@@ -19,6 +19,7 @@ import httpx
 import psycopg
 
 from bench import ground
+from bench.report import Column, Table, tell
 from stability import binaries
 from stability.torture.naive import EVALUATE
 
@@ -58,15 +59,20 @@ def run(port: int) -> None:
                 for kind in _turned(list(KINDS), number):
                     _place(owner, kind)
                     found.setdefault((kind, clients), []).append(_commits(dsn, script.name, clients))
-    head = "".join(f"{f'{n} clients':>28}" for n in CLIENTS)
-    print(f"\ncommits/s on worker.tasks (of none, of an empty trigger)\n{'':<24}{head}")
-    for kind in KINDS:
-        cells = (
-            f"{median(found[kind, n]):>12,.0f} ({_share(found, kind, 'no triggers', n):.2f},"
-            f" {_share(found, kind, 'empty trigger', n):.2f})"
-            for n in CLIENTS
-        )
-        print(f"{kind:<24}" + "".join(f"{cell:>28}" for cell in cells), flush=True)
+    columns, rows = [], {kind: list[float | None]() for kind in KINDS}
+    for clients in CLIENTS:
+        columns += [
+            Column(f"{clients} clients", "{:,.0f}"),
+            Column(f"{clients}: of none", "{:.2f}"),
+            Column(f"{clients}: of empty", "{:.2f}"),
+        ]
+        for kind, row in rows.items():
+            row += [
+                median(found[kind, clients]),
+                _share(found, kind, "no triggers", clients),
+                _share(found, kind, "empty trigger", clients),
+            ]
+    tell(Table("Commits per second on worker.tasks", columns, rows), ground.machine())
 
 
 def _turned(kinds: list[str], by: int) -> list[str]:
