@@ -33,6 +33,7 @@ def test_this_uvicorn_has_all_of_it() -> None:
     wanted = {
         uvicorn.Server: {
             "handle_exit",
+            "main_loop",
             "on_tick",
             "startup",
             "shutdown",
