@@ -57,11 +57,14 @@ def main(port: int, frame: bytes, *, portable: bool, keys: int) -> None:
     async def look() -> None:
         pass
 
+    async def begun(_xid: int) -> bool:
+        return True
+
     async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, publish)
         hub.publish(topic, {str(n): Row("running", {"name": TEXT}) for n in range(keys)}, datetime.now(UTC))
         publish()
-        app = Starlette(routes=[*routes(hub, [topic], Admission(hub), Metrics(), look)])
+        app = Starlette(routes=[*routes(hub, [topic], Admission(hub), Metrics(), look=look, begun=begun)])
         http = HttpToolsProtocol if portable else Protocol
         config = uvicorn.Config(app, http=http, log_config=None, lifespan="off", timeout_graceful_shutdown=DRAIN)
         await _Server(config, hub).serve([bind(load(port=port))])
