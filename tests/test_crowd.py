@@ -19,6 +19,7 @@ from tests.fixtures import things
 from tests.fixtures.follower import PATIENCE, Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving, hosting
+from tests.fixtures.talk import await_end
 from tests.fixtures.work import begin_work, end_work
 
 CROWD = 2000
@@ -157,24 +158,13 @@ def test_a_client_that_does_not_ask_is_dropped(
         client.sendall(before)
         assert not before or client.recv(65536).startswith(b"HTTP/1.1 200")
         client.sendall(bytes_sent)
-        assert _ended(client)
+        await_end(client)
 
 
-@pytest.mark.parametrize("flood", [b"a: b\r\n" * 20_000, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 4_000])
-def test_a_client_that_asks_for_too_much_is_dropped(serving: Serving, flood: bytes) -> None:
-    """Endless headers, and requests without end behind a stream that is never over."""
+def test_a_client_that_asks_for_too_much_is_dropped(serving: Serving) -> None:
+    """Headers without end."""
     with socket.create_connection(("127.0.0.1", int(serving.url.rpartition(":")[2])), PATIENCE) as client:
-        client.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: x\r\n".encode() + (b"" if flood[:1] == b"a" else b"\r\n"))
         with contextlib.suppress(ConnectionError):
-            client.sendall(flood)
-        assert _ended(client)
+            client.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: x\r\n".encode() + b"a: b\r\n" * 20_000)
+        await_end(client)
     assert httpx.get(f"{serving.url}/livez").status_code == httpx.codes.OK
-
-
-def _ended(client: socket.socket) -> bool:
-    try:
-        while client.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass
-    return True

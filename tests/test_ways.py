@@ -15,7 +15,7 @@ from stability.settings import load
 from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fresh
-from tests.fixtures.talk import ask, ended, until
+from tests.fixtures.talk import ask, await_end, until
 from tests.fixtures.ways import WAYS
 from tests.fixtures.work import begin_work, end_work
 
@@ -119,11 +119,13 @@ def test_a_full_house(url: str) -> None:
 
 
 def test_head_has_no_body(url: str) -> None:
-    """The head of the stream, and the connection goes on to the next request."""
-    with httpx.Client() as client:
-        answer = client.head(url + LIVE)
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        assert client.get(f"{url}/livez").status_code == 200
+    """The head of the stream, and nothing between it and the answer to the next request on that connection."""
+    with closing(ask(url, method="HEAD")) as client:
+        head = until(client, b"\r\n\r\n")
+        assert b"content-type: text/event-stream" in head.lower()
+        assert head.endswith(b"\r\n\r\n")
+        client.sendall(f"GET {httpx.URL(url).path.rstrip('/')}/livez HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert until(client, b'{"status":"ok"}').startswith(b"HTTP/1.1 200")
 
 
 def test_what_is_wrong_is_refused(url: str) -> None:
@@ -138,7 +140,7 @@ def test_half_a_close_is_a_close(url: str) -> None:
     with closing(ask(url)) as client:
         until(client, b"event: connection")
         client.shutdown(socket.SHUT_WR)
-        assert ended(client)
+        await_end(client)
 
 
 def test_http_1_0(url: str, way: str) -> None:
