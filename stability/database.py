@@ -35,7 +35,6 @@ _STEP_DOWN: Final = f"""
      WHERE r.rolname = '{SERVER_ROLE}' AND pg_catalog.pg_has_role(r.oid, 'MEMBER')
 """  # noqa: S608 - a constant
 
-
 # A standby refuses pg_notify(), in words that name no remedy.
 _NOTIFY: Final = """
     SELECT recovering, system_identifier, pg_catalog.pg_notification_queue_usage()
@@ -175,7 +174,7 @@ class Database:
             return await (await driver.execute(_NOTIFY, values)).fetchone() or (True, 0, 0.0)
 
     async def begun(self, xid: int) -> bool:
-        """Whether there is such a transaction, or was; also where nobody can be asked."""
+        """As `has_begun`; True as well where nobody can be asked, so that whoever asks goes on waiting for it."""
         try:
             async with self.reading() as pooled:
                 driver: Any = (await pooled.get_raw_connection()).driver_connection

@@ -5,7 +5,7 @@ StabilityError
 ├── DatabaseError       the database is away, forbids something, or holds what we must not touch
 │   ├── AwayError       it is away, or went away: trying again may help
 │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
-├── RequestError        an HTTP request that is refused, or comes before anything is known: its `status`
+├── RequestError        an HTTP request that is refused, too early, or outlasted by what it waits for: its `status`
 └── RefusedError        `client`: what answers at an address is no Stability server
 """
 
@@ -31,7 +31,7 @@ class EmbeddedError(DatabaseError):
 
 
 class RequestError(StabilityError):
-    """A request that is answered with `status` (an HTTP 4xx code, or 503) and one sentence."""
+    """A request that is answered with `status` (an HTTP 4xx code, 503 or 504) and one sentence."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

@@ -20,7 +20,7 @@ HANDOFF: Final = "stability.handoff"  # the extension of the ASGI scope by which
 SLICE: Final = 256  # writes until others have their turn
 READ_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
 LONGEST_REMARK: Final = 64 * 1024  # bytes that a client may send after its request; nobody reads them
-LAST: Final = b"0\r\n\r\n"
+END: Final = b"0\r\n\r\n"  # the chunk after which HTTP/1.1 has no more
 
 
 class Feed(Protocol):
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def tell(self) -> int:
-        """Write what is new, if it can take it; how many chunks that were. One that is gone takes nothing."""
+        """Write what is new, if it can be taken; returns how many chunks, 0 or 1. A client that is gone takes none."""
         if self._paused or self._transport.is_closing():
             return 0
         if self._fanout.closed:
@@ -177,11 +177,11 @@ class Connection(asyncio.Protocol):
             self._transport.write(frames[written:])
 
     def shutdown(self) -> None:
-        """Say goodbye and end; uvicorn calls this as well."""
+        """Say goodbye and end; uvicorn calls this as well, for all of its connections."""
         if self._paused:
             self._transport.abort()
         elif not self._transport.is_closing():
-            self._transport.write(chunk_of(bye()) + LAST if self._chunked else bye())
+            self._transport.write(chunk_of(bye()) + END if self._chunked else bye())
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:

@@ -92,7 +92,7 @@ class Metrics:
             ["limit"],
             registry=registry,
         )
-        self.frames = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
+        self.chunks = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
 
     def proved(self, seconds: float) -> None:
         """Note how long a canary took."""

@@ -1,4 +1,4 @@
-"""What we change in uvicorn's HTTP protocol, and the one place that knows its inside: bounds, and the hand-off."""
+"""What we change in uvicorn's HTTP protocol: bounds, and the hand-off. Nothing else knows the inside of it."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from stability.fanout import HANDOFF, READ_DEADLINE, Connection, Fanout, Feed, c
 ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
 LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
 _CHUNKED: Final = b"\r\ntransfer-encoding: chunked"
-# All that is used of uvicorn's inside, which it may change with any version; a test finds what is forgotten here.
+# All that this file uses of uvicorn's inside, which any version may change; a test finds what is forgotten here.
 RELIED_ON: Final[dict[type, str]] = {
     HttpToolsProtocol: "_unset_keepalive_if_required connection_lost connection_made connections cycle data_received"
     " flow loop on_headers_complete on_message_begin on_response_complete parser pause_writing pipeline resume_writing"
@@ -26,7 +26,7 @@ RELIED_ON: Final[dict[type, str]] = {
 
 
 def missing() -> list[str]:
-    """What this uvicorn lacks of that, such as `HttpToolsProtocol.flow`; then `Protocol` must not be used."""
+    """What this uvicorn lacks of that, such as `HttpToolsProtocol.flow`; if anything, `Protocol` must not be used."""
     return [
         f"{kind.__name__}.{name}" for kind, names in RELIED_ON.items() for name in names.split() if not _has(kind, name)
     ]

@@ -40,7 +40,7 @@ _FUNCTIONS: LiteralString = """
      WHERE p.pronamespace = 'stability'::regnamespace
         OR p.pronamespace = to_regnamespace('public') AND stability.is_ours(p.oid, 'pg_proc')
 """
-# Postgres looks for deadlocks when somebody has waited for that long; hold() has used up three quarters of it.
+# Half of what hold() has left of deadlock_timeout, after which Postgres looks for deadlocks.
 _BRIEFLY: LiteralString = """
     SELECT pg_catalog.set_config('lock_timeout', greatest(1,
         extract(epoch FROM current_setting('deadlock_timeout')::interval) * 125)::integer::text, true)
@@ -84,7 +84,11 @@ _Connection = psycopg.Connection[Any]
 
 
 def remove(connection: _Connection, *, drop_data: bool, tell: Callable[[str], None]) -> None:
-    """Drop what is ours on watched tables and the schema; then tables and roles that we made and nobody uses."""
+    """Drop what is ours on watched tables and the schema; then tables and roles that we made and nobody uses.
+
+    Raises DatabaseError when the schema is somebody else's, when somebody builds on ours, and when somebody has held a
+    part of it for `PATIENCE`.
+    """
     match connection.execute(_IS_OURS).fetchone():
         case (True,):
             pass
@@ -106,7 +110,7 @@ def remove(connection: _Connection, *, drop_data: bool, tell: Callable[[str], No
 
 
 def _remove_at_once(connection: _Connection, drop_data: bool, tell: Callable[[str], None]) -> bool:
-    """Whether all of it went; else somebody holds a part, and no trigger makes anybody else hold one."""
+    """Whether all of it went; else only the triggers did, so that nobody else comes to hold what somebody holds."""
     lines: list[str] = []
     with connection.transaction():
         made = [table for table in TABLES if _is_ours(connection, "pg_class", f"to_regclass('{table}')")]

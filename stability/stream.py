@@ -25,7 +25,7 @@ from stability.snapshot import unbegun
 
 SEND_DEADLINE: Final = 60.0  # seconds until a client that does not read is given up where another server serves us
 LONGEST_WAIT: Final = 60.0  # seconds of one long poll
-LONGEST_NUMBER: Final = 15  # digits of a version that a client may send
+LONGEST_NUMBER: Final = 15  # digits of a version or a transaction that a client may name
 HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
@@ -44,11 +44,11 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
 ) -> Sequence[BaseRoute]:
     """The two streams and the same state for clients that cannot stream.
 
-    `look` reads the system's row again, `begun` tells whether there is such a transaction yet.
+    `look` has the truth read again and returns when it was; `begun` tells whether a number has been given to a
+    transaction yet.
     """
-
     metrics.clients.set_function(lambda: admission.streams)
-    fanout = Fanout(hub, admission, metrics.frames.inc)
+    fanout = Fanout(hub, admission, metrics.chunks.inc)
     control = frozenset({LISTENER[0], HEARTBEAT[0]})
     alone = control | {SYSTEM[0]}
     openings: dict[int, bytes] = {}  # the current version's
@@ -169,7 +169,7 @@ async def _frames(feed: Feed, opening: bytes, admission: Admission, metrics: Met
             # Clear, then look: a change between the look and the wait wakes us again.
             awake.clear()
             if frames := feed.read():
-                metrics.frames.inc()
+                metrics.chunks.inc()
                 yield frames
             else:
                 await awake.wait()
@@ -183,7 +183,10 @@ async def _holding(
     look: Callable[[], Awaitable[None]],
     begun: Callable[[int], Awaitable[bool]],
 ) -> None:
-    """Return once the state was read in a snapshot that holds this transaction, looking again as often as looks go."""
+    """Return once the state was read in a snapshot that holds this transaction, looking again as often as looks go.
+
+    Raises RequestError: 400 when nobody has begun it, 504 when it is not over after `wait` seconds.
+    """
     if xid is None or _held(hub, xid):
         return
     try:
