@@ -1,4 +1,4 @@
-"""Owns the processes: the listening socket, the Postgres of our own where no database is named, and the server."""
+"""Owns the processes: the listening socket, the Postgres of our own where no database is named, and the servers."""
 
 import asyncio
 import random
@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import psycopg
 import structlog
@@ -21,11 +22,12 @@ from stability.database import connect, reason
 from stability.descriptors import room_for
 from stability.errors import AwayError, DatabaseError, SettingError, StabilityError
 from stability.postgres import EmbeddedPostgres, dsn_of
-from stability.server import Server, bind, reserve
+from stability.server import Server
 from stability.settings import Settings
+from stability.sockets import bind, reserve
 from stability.workers import Workers
 
-BACKOFF = (0.25, 3.0)  # seconds between two looks for a database that is away, drawn up to a bound that doubles
+BACKOFF: Final = (0.25, 3.0)  # seconds between two looks for a database that is away, drawn up to a bound that doubles
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +54,8 @@ def up(settings: Settings, started: Callable[[Running], None]) -> None:
 def serve(settings: Settings, started: Callable[[Running], None], *, reload: bool = False) -> None:
     """The server alone, until SIGTERM or Ctrl-C, on a schema that somebody else migrates.
 
-    With `reload` it starts anew whenever a Python file of this package changes.
+    With `reload` it starts anew whenever a Python file of this package changes. Raises SettingError where it cannot
+    listen, or is to reload several workers.
     """
     if reload and settings.workers > 1:
         raise SettingError("STABILITY_WORKERS", "--reload goes with one worker only.")

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from stability import fanout, protocol, server
+from stability import fanout, protocol, sockets
 from stability.app import create_app
 from stability.monitors import MONITORS
 from stability.settings import load
@@ -44,7 +44,7 @@ async def test_a_crowd_has_every_change_once(serving: Serving, database: Databas
                 client.heard[start:].count(b'data: {"stable":') for client, start in zip(crowd, before, strict=True)
             ]
             assert told == [1] * CROWD
-        assert (_server_side(port, deaf) or 0) >= server.NOT_SENT
+        assert (_server_side(port, deaf) or 0) >= sockets.NOT_SENT
         for client in crowd:
             client.writer.close()
 
@@ -83,7 +83,7 @@ def _deaf_client(port: int, path: str = LIVE) -> Iterator[socket.socket]:
 def _fill(port: int, deaf: socket.socket, database: Database) -> None:
     """Change the state until the kernel takes no more for this client."""
     for _ in range(200):
-        if (_server_side(port, deaf) or 0) >= server.NOT_SENT:
+        if (_server_side(port, deaf) or 0) >= sockets.NOT_SENT:
             end_work(database)
             return
         for act, stable in ((begin_work, False), (end_work, True)):

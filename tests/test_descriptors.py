@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from stability.descriptors import SPARE
-from stability.server import BACKLOG, bind
 from stability.settings import load
+from stability.sockets import BACKLOG, bind
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving, serve

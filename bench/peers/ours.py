@@ -20,8 +20,9 @@ from stability.frames import SYSTEM, encode
 from stability.hub import Frames, Hub, Row
 from stability.metrics import Metrics
 from stability.protocol import Protocol
-from stability.server import DRAIN, bind
+from stability.server import DRAIN
 from stability.settings import load
+from stability.sockets import bind
 from stability.stream import routes
 
 TEXT = "what such a row has to say"

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from stability.server import BACKLOG, DRAIN
+from stability.server import DRAIN
+from stability.sockets import BACKLOG
 
 queues: set[asyncio.Queue[str]] = set()
 
