@@ -13,6 +13,7 @@ from typing import Final
 import httpx
 from httpx_sse import EventSource, SSEError
 
+from stability.backoff import Backoff
 from stability.errors import SettingError, StabilityError
 from stability.settings import Settings, is_loopback
 from stability.sight import Sight, Tell, UnreadableError, away
@@ -21,7 +22,7 @@ ASKED: Final = 20  # seconds that a server may take to come to know of a transac
 SILENCE: Final = 45.0  # seconds without a byte, three heartbeats, until the stream counts as dead
 CONNECT: Final = 5.0  # seconds to reach the server
 ANSWER: Final = 5.0  # seconds for an answer that is not a stream
-BACKOFF: Final = (1.0, 30.0)  # seconds, first and longest; the wait is drawn between 0 and the current bound
+BACKOFF: Final = (1.0, 30.0)  # seconds, first and longest bound of a wait
 LONGEST_BYE: Final = 60.0  # seconds that a server may ask us to stay away
 _BUSY: Final = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - names what others bind to
@@ -73,7 +74,7 @@ async def follow(server: Server, tell: Tell) -> None:
 
     Raises RefusedError when the very first answer shows that this is not a Stability server.
     """
-    bound: float = BACKOFF[0]
+    backoff = Backoff(*BACKOFF)
     last: Sight | None = None
     async with server.client() as client:
         while True:
@@ -83,14 +84,13 @@ async def follow(server: Server, tell: Tell) -> None:
             except (httpx.HTTPError, SSEError, UnreadableError) as error:
                 reason = said(error)
             if stream.reached:
-                bound = BACKOFF[0]
+                backoff.reset()
             sight = away(reason, stream.last)
             if sight.differs(stream.last):
                 tell(sight)
             last = sight
-            pause = random.uniform(0, bound) if stream.pause is None else stream.pause  # noqa: S311 - full jitter
-            await asyncio.sleep(pause)
-            bound = min(bound * 2, BACKOFF[1])
+            drawn = backoff.draw()
+            await asyncio.sleep(drawn if stream.pause is None else stream.pause)
 
 
 async def included(server: Server, xid: int) -> None:

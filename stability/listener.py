@@ -5,7 +5,6 @@ any other order loses what commits in between. A connection that failed is never
 """
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -16,13 +15,14 @@ from typing import Any, Final
 import psycopg
 import structlog
 
+from stability.backoff import Backoff
 from stability.database import connect_to_stay, reason
 from stability.errors import DatabaseError
 from stability.hints import CANARY_CHANNEL
 
 CANARY_DEADLINE: Final = 5.0  # seconds until an unanswered canary means that the listener is deaf
 DEAF: Final = 2  # new connections in turn that hear nothing: a pooler swallows LISTEN, trying again will not help
-BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest; the wait is drawn between 0 and the current bound
+BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest bound of the wait for another try
 
 _log = structlog.get_logger(__name__)
 
@@ -69,13 +69,14 @@ class Listener:
 
     async def run(self) -> None:
         """Listen for ever; returns only by cancellation."""
-        bound, unheard = BACKOFF[0], 0
+        backoff, unheard = Backoff(*BACKOFF), 0
         while True:
             proven = False
             try:
                 async with self._listening():
                     await self._prove()
-                    bound, unheard, proven = BACKOFF[0], 0, True
+                    backoff.reset()
+                    unheard, proven = 0, True
                     self._tell_live()
                     await self._keep_proving()
             except psycopg.errors.FeatureNotSupported as error:
@@ -86,8 +87,7 @@ class Listener:
             except (psycopg.Error, DatabaseError, OSError, TimeoutError, LostError) as error:
                 unheard = 0
                 self._tell_lost(reason(error))
-            await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 - full jitter
-            bound = min(bound * 2, BACKOFF[1])
+            await asyncio.sleep(backoff.draw())
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:

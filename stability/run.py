@@ -1,7 +1,6 @@
 """Owns the processes: the listening socket, the Postgres of our own where no database is named, and the servers."""
 
 import asyncio
-import random
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from uvicorn.supervisors.statreload import StatReload
 
 from stability import logs, schema
 from stability.app import Background, create_app
+from stability.backoff import Backoff
 from stability.database import connect, reason
 from stability.descriptors import room_for
 from stability.errors import AwayError, DatabaseError, SettingError, StabilityError
@@ -27,7 +27,7 @@ from stability.settings import Settings
 from stability.sockets import bind, reserve
 from stability.workers import Workers
 
-BACKOFF: Final = (0.25, 3.0)  # seconds between two looks for a database that is away, drawn up to a bound that doubles
+BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest bound of the wait for a database that is away
 
 _log = structlog.get_logger(__name__)
 
@@ -198,7 +198,7 @@ async def _in_a_thread(act: Callable[[], None]) -> None:
 
 async def _reached(conninfo: str) -> None:
     """Return once the database lets us in; the server serves `unknown` meanwhile."""
-    bound, told = BACKOFF[0], False
+    backoff, told = Backoff(*BACKOFF), False
     while True:
         try:
             await (await connect(conninfo, "stability migrate")).close()
@@ -206,8 +206,7 @@ async def _reached(conninfo: str) -> None:
             if not told:
                 _log.warning("the database is away, trying again until it is back", reason=reason(error))
                 told = True
-            await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 -- full jitter
-            bound = min(bound * 2, BACKOFF[1])
+            await asyncio.sleep(backoff.draw())
         else:
             return
 

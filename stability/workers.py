@@ -8,7 +8,6 @@ nobody waits at it: the others have all clients until it is back.
 
 import asyncio
 import os
-import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -20,8 +19,9 @@ from typing import Any, Final
 import structlog
 
 from stability.account import die_with
+from stability.backoff import Backoff
 
-BACKOFF: Final = (0.25, 30.0)  # seconds until a worker is started again, drawn up to a bound that doubles
+BACKOFF: Final = (0.25, 30.0)  # seconds, first and longest bound of the wait until a worker is started again
 STEADY: Final = 60.0  # seconds after which a crash counts as the first one again
 PATIENCE: Final = 5.0  # seconds that a worker may take to end
 
@@ -56,16 +56,15 @@ class Workers:
         self._over.set()
 
     async def _keep(self, number: int) -> None:
-        loop, bound = asyncio.get_running_loop(), BACKOFF[0]
+        loop, backoff = asyncio.get_running_loop(), Backoff(*BACKOFF)
         while True:
             began = loop.time()
             status = await self._live(number)
             if loop.time() - began >= STEADY:
-                bound = BACKOFF[0]
-            rest = random.uniform(0, bound)  # noqa: S311 -- full jitter
+                backoff.reset()
+            rest = backoff.draw()
             _log.warning("a worker ended and is started again", worker=number, status=status, after=round(rest, 2))
             await asyncio.sleep(rest)
-            bound = min(bound * 2, BACKOFF[1])
 
     async def _live(self, number: int) -> int:
         """One life of a worker: how it ended."""
