@@ -61,7 +61,7 @@ def told() -> Iterator[None]:
 
 def _settings(*, quiet: bool = False, **overrides: Any) -> Settings:
     settings = load(**overrides)
-    logs.configure(settings.log_format, "error" if quiet else settings.log_level)
+    logs.configure(settings.log_format, "error" if quiet else settings.log_level, settings.worker)
     return settings
 
 

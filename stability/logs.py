@@ -10,12 +10,13 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 
-def configure(form: Literal["logfmt", "json"], level: str) -> None:
-    """Send every log line of this process through one formatter."""
+def configure(form: Literal["logfmt", "json"], level: str, worker: str = "") -> None:
+    """Send every log line of this process through one formatter; each names `worker` if this is one of several."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        *([_naming(worker)] if worker else []),
     ]
     last: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -60,6 +61,13 @@ class Seldom:
             return False
         self._said_at = now
         return True
+
+
+def _naming(worker: str) -> structlog.typing.Processor:
+    def name(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        return {**event, "worker": worker}
+
+    return name
 
 
 _LOGFMT = structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"], drop_missing=True)

@@ -152,7 +152,7 @@ def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:
 
 
 def _child(settings: Settings, conninfo: str, sockets: list[socket.socket]) -> None:
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, settings.worker)
     _server(settings, conninfo).run(sockets=sockets)
 
 

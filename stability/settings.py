@@ -47,7 +47,9 @@ class Settings(BaseSettings):
         1, ge=1, le=256, description="processes of `serve` on the port, each with connections and limits of its own"
     )
     reuse_port: bool = Field(False, description="share the port with other servers of the same user that say so too")
-    worker: str = Field("", description="label `worker` of each metric; `serve --workers` numbers its own")
+    worker: str = Field(
+        "", description="name of this one among several, in each metric and log line; `serve --workers` numbers its own"
+    )
     root_path: str = Field("", description="path prefix that a proxy strips before it calls us, such as `/status`")
     url: str | None = Field(
         None,

@@ -1,5 +1,6 @@
 """Several servers on one port: each is one of its own, a crash is made good, and all end together."""
 
+import json
 import os
 import re
 import signal
@@ -101,6 +102,18 @@ def test_each_figure_names_its_worker(pair: Serving) -> None:
     for line in httpx.get(f"{pair.url}/metrics").text.splitlines():
         assert line.startswith("#") or 'worker="' in line
     assert ready(pair) == {"1", "2"}
+
+
+def test_each_line_of_the_log_names_its_worker(database: Database, tmp_path: Path) -> None:
+    """Both write into one log, and can be told apart there."""
+    with (
+        (tmp_path / "log").open("w") as log,
+        serve(database.server_dsn, command=("serve", "--workers", "2"), log=log, STABILITY_LOG_FORMAT="json") as server,
+    ):
+        eventually(lambda: len(ready(server)) == 2)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert {line["worker"] for line in lines} == {"1", "2"}
+    assert {line["worker"] for line in lines if line["event"] == "listening"} == {"1", "2"}
 
 
 def test_the_same_state_has_the_same_tag(pair: Serving) -> None:
