@@ -95,7 +95,8 @@ def _turn(peer: Peer, built: Path, size: int) -> Figures:
         spent = sum(cpu(pid) for pid, _ in servers)
         heard = [_deliver(peer, servers, crowd) for _ in range(FRAMES[size])]
         spent = sum(cpu(pid) for pid, _ in servers) - spent
-    return Figures(spent / len(heard) / size, *map(median, zip(*heard, strict=True)), idle)
+    p50, p99, last = map(median, zip(*heard, strict=True))
+    return Figures(spent / len(heard) / size, p50, p99, last, idle)
 
 
 def _deliver(peer: Peer, servers: Sequence[tuple[int, int]], crowd: Clients) -> tuple[float, float, float]:
