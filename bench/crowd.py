@@ -1,9 +1,9 @@
 """Ten thousand clients of the real server, over a real database: at rest, at a change, in a storm, and all at once.
 
-The clients are held by a C program. At rest the server is left alone, with a heartbeat each 15 s and
-each 30 s, the difference of which is what they cost. At a change, one commit at a time, everybody waits for its frame
-while somebody else asks for the state. In a storm pgbench commits as fast as the machine can, with the state going back
-and forth, and at a small rate beside it.
+The clients are held by a C program. At rest the server is left alone, with a heartbeat each 15 s and each 30 s, the
+difference of which is what they cost. At a change, one commit at a time, everybody waits for its frame while somebody
+else asks for the state. In a storm pgbench commits as fast as the machine can, with the state going back and forth, and
+at a small rate beside it.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from stability.admission import Admission
 from stability.frames import bye
@@ -20,7 +20,11 @@ HANDOFF: Final = "stability.handoff"  # the extension of the ASGI scope by which
 SLICE: Final = 256  # writes until others have their turn
 READ_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
 LONGEST_REMARK: Final = 64 * 1024  # bytes that a client may send after its request; nobody reads them
-END: Final = b"0\r\n\r\n"  # the chunk after which HTTP/1.1 has no more
+_END: Final = b"0\r\n\r\n"  # the chunk after which HTTP/1.1 has no more
+
+
+# What follows a place: one chunk, the place after it, and whether there is more to tell then.
+_Next: TypeAlias = tuple[bytes, Place, bool]
 
 
 class Feed(Protocol):
@@ -46,8 +50,8 @@ class Fanout:
         self._connections: dict[Connection, None] = {}  # as they came, which is how memory and caches like it
         self._behind: deque[Connection] = deque()  # who has yet to be visited in this pass
         self._again = self._running = False
-        self._shared: dict[Place, tuple[bytes, Place, bool]] = {}  # by place: the chunk after it, see `next`
-        self._last: tuple[Place | None, tuple[bytes, Place, bool] | None] = None, None  # most are at the same place
+        self._shared: dict[Place, _Next] = {}  # by place, for one slice
+        self._last: tuple[Place | None, _Next | None] = None, None  # found last, since most are at the same place
         hub.call(self._wake)
 
     @property
@@ -181,7 +185,7 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._transport.abort()
         elif not self._transport.is_closing():
-            self._transport.write(chunk_of(bye()) + END if self._chunked else bye())
+            self._transport.write(chunk_of(bye()) + _END if self._chunked else bye())
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
