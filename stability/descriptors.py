@@ -12,8 +12,11 @@ _log = structlog.get_logger(__name__)
 
 
 def room_for(streams: int) -> int:
-    """Raise the soft limit to the hard one; how many of that many streams (0: any number) there is room for."""
-    most = _raised() - SPARE
+    """Raise the soft limit to the hard one; how many of that many streams (0: any number) there is room for.
+
+    At least one, however low the limit: 0 would mean any number.
+    """
+    most = max(_raised() - SPARE, 1)
     if streams > most:
         _log.warning(
             "there are fewer descriptors than STABILITY_MAX_STREAMS: raise the hard limit (ulimit -Hn, LimitNOFILE)",

@@ -3,6 +3,8 @@
 import resource
 import socket
 import struct
+import subprocess
+import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -41,6 +43,18 @@ def test_as_many_streams_as_descriptors(database: Database, tmp_path: Path, want
         assert httpx.get(f"{server.url}/readyz").status_code == httpx.codes.OK
         log.seek(0)
         assert log.read().count(f"wanted={wanted} streams={room}") == told
+
+
+def test_a_limit_below_what_is_spared_is_not_taken_for_none() -> None:
+    """One stream, whatever was wished."""
+    told = subprocess.run(
+        [sys.executable, "-c", "from stability.descriptors import room_for; print(room_for(0), room_for(9))"],
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_NOFILE, (SPARE, SPARE)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.splitlines()[-1] == "1 1"
 
 
 def test_a_herd_may_wait() -> None:
