@@ -49,6 +49,7 @@ class Fanout:
         self._hub, self._admission, self._sent = hub, admission, sent
         self._connections: dict[Connection, None] = {}  # as they came, which is how memory and caches like it
         self._behind: deque[Connection] = deque()  # who has yet to be visited in this pass
+        self._visits: deque[Connection] = deque()  # who can take more, beside it
         self._again = self._running = False
         self._shared: dict[Place, _Next] = {}  # by place, for one slice
         self._last: tuple[Place | None, _Next | None] = None, None  # found last, since most are at the same place
@@ -74,7 +75,7 @@ class Fanout:
 
     def visit(self, connection: "Connection") -> None:
         """It can take more."""
-        self._behind.append(connection)
+        self._visits.append(connection)
         self._run()
 
     def is_behind(self, feed: Feed) -> bool:
@@ -105,17 +106,22 @@ class Fanout:
             asyncio.get_running_loop().call_soon(self._slice)
 
     def _slice(self) -> None:
-        """Visit some; a change amid a pass is told to those that come, and afterwards to those who were before."""
+        """Visit some; a change amid a pass is told to those that come, and afterwards to those who were before.
+
+        Whoever walks through a large snapshot has its turns beside the pass, and holds up nobody.
+        """
         if self._again and not self._behind:
             self._again = False
             self._behind.extend(self._connections)
         self._shared.clear()
         self._last = None, None
-        written, next_one = 0, self._behind.popleft
-        for _ in range(min(SLICE, len(self._behind))):
-            written += next_one().tell()
+        written = 0
+        for waiting in (self._behind, self._visits):
+            next_one = waiting.popleft
+            for _ in range(min(SLICE, len(waiting))):
+                written += next_one().tell()
         self._sent(written)
-        if self._behind or self._again:
+        if self._behind or self._visits or self._again:
             asyncio.get_running_loop().call_soon(self._slice)
         else:
             self._running = False
