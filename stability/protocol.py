@@ -44,13 +44,14 @@ class Protocol(HttpToolsProtocol):
     A plain close would wait until everything is sent, which is never. A stream leaves it: see `_hand_off`.
     """
 
-    _deadline: asyncio.TimerHandle | None = None
+    _asks: asyncio.TimerHandle | None = None  # until when it has to have asked
+    _reads: asyncio.TimerHandle | None = None  # until when it has to have read
     _asked = 0  # bytes that came since the last answer was complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came: it has to ask."""
         super().connection_made(transport)
-        self._within(ASK_DEADLINE)
+        self._await_request()
 
     def data_received(self, data: bytes) -> None:
         """It asks, or goes on asking during an answer, within bounds."""
@@ -67,35 +68,47 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """It has asked."""
-        self._within(None)
+        self._forget_asking()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """It has its answer, and may ask again."""
         self._asked = 0
         super().on_response_complete()
-        if self.cycle and self.cycle.response_complete:  # else the next one has been asked for already
-            self._within(ASK_DEADLINE)
+        self._await_request()
 
     def pause_writing(self) -> None:
         """The buffers are full: from now on the client has to read."""
         super().pause_writing()
-        self._within(READ_DEADLINE)
+        self._reads = self.loop.call_later(READ_DEADLINE, self.transport.abort)
 
     def resume_writing(self) -> None:
         """It has read."""
-        self._within(None)
+        self._forget_reading()
         super().resume_writing()
+        self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        self._within(None)
+        self._forget_asking()
+        self._forget_reading()
         super().connection_lost(exc)
 
-    def _within(self, seconds: float | None) -> None:
-        if self._deadline:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+    def _await_request(self) -> None:
+        """It has to ask, once it has been answered and has read that."""
+        answered = self.cycle is None or self.cycle.response_complete  # else the next one has been asked for already
+        if answered and not self._reads and not self._asks:
+            self._asks = self.loop.call_later(ASK_DEADLINE, self.transport.abort)
+
+    def _forget_asking(self) -> None:
+        if self._asks:
+            self._asks.cancel()
+            self._asks = None
+
+    def _forget_reading(self) -> None:
+        if self._reads:
+            self._reads.cancel()
+            self._reads = None
 
     async def _hand_off(  # noqa: PLR0913, PLR0917 -- the two rooms that meet here know nothing else of each other
         self, scope: Scope, send: Send, start: Message, opening: bytes, feed: Feed, fanout: Fanout
@@ -135,7 +148,8 @@ class Protocol(HttpToolsProtocol):
 
     def _leave(self, cycle: RequestResponseCycle) -> None:
         """End everything of this request but its connection; what refers to each other is taken apart."""
-        self._within(None)
+        self._forget_asking()
+        self._forget_reading()
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self.connections.discard(self)

@@ -10,6 +10,9 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from stability import fanout, protocol, sockets
 from stability.app import create_app
@@ -141,6 +144,7 @@ def _server_side(port: int, client: socket.socket) -> int | None:
     return None
 
 
+LARGE = 16_000_000  # bytes
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -158,6 +162,37 @@ def test_a_client_that_does_not_ask_is_dropped(
         client.sendall(before)
         assert not before or client.recv(65536).startswith(b"HTTP/1.1 200")
         client.sendall(bytes_sent)
+        await_end(client)
+
+
+@pytest.fixture
+def large() -> Iterator[int]:
+    """The port of a server with an answer that no buffer takes."""
+    host = Starlette(routes=[Route("/livez", lambda _request: Response(b"x" * LARGE))])
+    with hosting(host, protocol.Protocol) as url:
+        yield int(url.rpartition(":")[2])
+
+
+def test_a_client_that_does_not_read_its_answer_is_dropped(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it goes on asking."""
+    monkeypatch.setattr(protocol, "READ_DEADLINE", 0.5)
+    with _deaf_client(large, "/livez") as deaf:
+        deaf.recv(1)
+        deaf.sendall(REQUEST)
+        _until_true(lambda: _server_side(large, deaf) is None, "the connection stays")
+
+
+def test_a_client_has_time_to_read_and_then_to_ask(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time to ask begins when the answer has arrived, and it ends."""
+    monkeypatch.setattr(protocol, "ASK_DEADLINE", 0.5)
+    with _deaf_client(large, "/livez") as client:
+        client.settimeout(PATIENCE)
+        begun, heard = time.monotonic(), 0
+        while heard < LARGE:
+            part = client.recv(65536 if time.monotonic() > begun + 1 else 1)
+            assert part, "cut off amid the answer"
+            heard += len(part)
+        client.sendall(b"GET /livez HTTP/1.1\r\n")
         await_end(client)
 
 
