@@ -138,7 +138,11 @@ class Stream:
         self._admission, self._metrics = admission, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; it counts from here on, as there may be others before its first frame."""
+        with self._admission.inside(self._feed.address):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         handoff = scope.get("extensions", {}).get(HANDOFF)
         if handoff and scope["method"] == "GET":
             if await handoff(
@@ -146,7 +150,7 @@ class Stream:
             ):
                 return
             send = _after_start(send)
-        frames = _frames(self._feed, self._opening, self._admission, self._metrics)
+        frames = _frames(self._feed, self._opening, self._metrics)
         response = EventSourceResponse(frames, headers=HEADERS, ping=0, sep="\n", send_timeout=SEND_DEADLINE)
         await response(scope, receive, send)
 
@@ -161,9 +165,9 @@ def _after_start(send: Send) -> Send:
     return rest
 
 
-async def _frames(feed: Feed, opening: bytes, admission: Admission, metrics: Metrics) -> AsyncIterator[bytes]:
+async def _frames(feed: Feed, opening: bytes, metrics: Metrics) -> AsyncIterator[bytes]:
     awake, hub = asyncio.Event(), feed.hub
-    with admission.inside(feed.address), hub.subscribe(awake.set):
+    with hub.subscribe(awake.set):
         yield opening
         while not hub.closed:
             # Clear, then look: a change between the look and the wait wakes us again.

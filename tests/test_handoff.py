@@ -1,5 +1,6 @@
 """Streams that our server takes over: the same bytes as elsewhere, and nothing left of a client but its connection."""
 
+import asyncio
 import re
 import socket
 import time
@@ -201,3 +202,27 @@ def test_a_full_house(database: Database, setting: str, limit: str, http: Http) 
         eventually(lambda: metric(url, "stability_clients") == 1)
         with Follower(url + LIVE) as third:
             assert third.messages
+
+
+@pytest.mark.anyio
+async def test_a_full_house_is_full_for_a_burst() -> None:
+    """Clients that ask all at once, before any of them has its first frame, find no more room than others."""
+    app, heard = create_app(load(max_streams=2), conninfo=""), [b""] * 10
+    enough = asyncio.Event()
+
+    async def ask_for_one(client: int) -> None:
+        async def receive() -> Message:
+            await enough.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            heard[client] += message.get("body", b"")
+            if all(heard):
+                enough.set()
+
+        scope = {"type": "http", "method": "GET", "path": LIVE, "query_string": b"", "headers": []}
+        await app(scope, receive, send)
+
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*map(ask_for_one, range(10)))
+    assert sum(b"event: status" in frames for frames in heard) == 2
