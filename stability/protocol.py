@@ -13,6 +13,7 @@ from stability.fanout import HANDOFF, READ_DEADLINE, Connection, Fanout, Feed, c
 
 ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
 LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
+LONGEST_QUEUE: Final = 16  # requests behind one that is not answered yet; each costs kilobytes
 _CHUNKED: Final = b"\r\ntransfer-encoding: chunked"
 # All that this file uses of uvicorn's inside, which any version may change; a test finds what is forgotten here.
 RELIED_ON: Final[dict[type, str]] = {
@@ -69,7 +70,10 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """It has asked."""
         self._forget_asking()
-        super().on_headers_complete()
+        if len(self.pipeline) < LONGEST_QUEUE:
+            super().on_headers_complete()
+        else:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """It has its answer, and may ask again."""

@@ -203,3 +203,10 @@ def test_a_client_that_asks_for_too_much_is_dropped(serving: Serving) -> None:
             client.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: x\r\n".encode() + b"a: b\r\n" * 20_000)
         await_end(client)
     assert httpx.get(f"{serving.url}/livez").status_code == httpx.codes.OK
+
+
+def test_a_client_that_asks_too_often_is_dropped(serving: Serving) -> None:
+    """Behind a stream, whose end no request there will see."""
+    with socket.create_connection(("127.0.0.1", int(serving.url.rpartition(":")[2])), PATIENCE) as client:
+        client.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + REQUEST * 20)
+        await_end(client)
