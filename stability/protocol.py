@@ -134,7 +134,8 @@ class Protocol(HttpToolsProtocol):
         head, separator, rest = bytes(held).lower().partition(b"\r\n\r\n")
         ours = head.startswith(b"http/1.1 200") and _CHUNKED in head and not (rest or self.pipeline)
         if not separator or not ours or b"\r\ncontent-encoding:" in head or self.transport.is_closing():
-            self.transport.write(bytes(held))
+            if held:  # else whoever asked is gone
+                self.transport.write(bytes(held))
             return False
         chunked = scope["http_version"] == "1.1"
         self._leave(cycle)

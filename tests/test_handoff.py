@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -226,3 +227,19 @@ async def test_a_full_house_is_full_for_a_burst() -> None:
     async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*map(ask_for_one, range(10)))
     assert sum(b"event: status" in frames for frames in heard) == 2
+
+
+def test_whoever_is_gone_before_the_answer_is_no_error(database: Database) -> None:
+    """Where the application of a host took its time."""
+    status = create_app(load(), conninfo=database.server_dsn)
+    answered = threading.Event()
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        while scope["type"] == "http" and (await receive())["type"] != "http.disconnect":
+            pass
+        await status(scope, receive, send)
+        answered.set()
+
+    with hosting(late, Protocol) as url:
+        ask(url).close()
+        assert answered.wait(PATIENCE)
