@@ -6,8 +6,8 @@ stream, since a browser's EventSource never comes back after an error.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
@@ -83,8 +83,9 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
         known = {
             tag.strip().removeprefix("W/").strip('"') for tag in request.headers.get("if-none-match", "").split(",")
         }
-        await _holding(hub, _number(request.query_params, "after"), wait or LONGEST_WAIT, look, begun)
-        change = await _newer(hub, since, wait)
+        after = _number(request.query_params, "after")
+        held = _holding(hub, after, wait or LONGEST_WAIT, look, begun)
+        change = await _unless_gone(request, _newer(hub, since, wait, held))
         tag = etag(change)
         headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
         if tag in known or since in (tag, str(change.version)):
@@ -180,6 +181,24 @@ async def _frames(feed: Feed, opening: bytes, metrics: Metrics) -> AsyncIterator
         yield bye()
 
 
+async def _unless_gone(request: Request, newer: Coroutine[Any, Any, Change]) -> Change:
+    """What it waits for, but no longer than the client does: one that left would cost a task until the wait is over."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = waiting, leaving = asyncio.create_task(newer), asyncio.create_task(gone())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise RequestError("The client left.", 499)  # nobody hears it
+        return waiting.result()
+    finally:
+        waiting.cancel()
+        leaving.cancel()
+
+
 async def _holding(
     hub: Hub,
     xid: int | None,
@@ -209,8 +228,10 @@ def _held(hub: Hub, xid: int) -> bool:
     return snapshot is not None and snapshot.holds(xid)
 
 
-async def _newer(hub: Hub, since: str | None, wait: float) -> Change:
-    """The system's row: at once if it is not `since` (a version or an ETag), else once it changed or `wait` is over."""
+async def _newer(hub: Hub, since: str | None, wait: float, held: Awaitable[None]) -> Change:
+    """The system's row, after `held`: at once if it is not `since` (a version or an ETag), else once it changed or
+    `wait` is over."""
+    await held
     awake = asyncio.Event()
     deadline = asyncio.get_running_loop().time() + wait
     with hub.subscribe(awake.set, client=True):

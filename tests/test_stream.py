@@ -1,6 +1,7 @@
 """The stream as clients see it: the state at once, then changes, to each at its own pace, until `bye`."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from stability.protocol import Protocol
+from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Http, Serving
@@ -224,3 +226,19 @@ def test_details_from_one_snapshot(hosted: str, database: Database) -> None:
             "progress_pct": 1,
         }
     )
+
+
+def test_a_long_poll_ends_with_its_client(hosted: str) -> None:
+    """Nothing waits for the answer of one that left."""
+    tag = httpx.get(f"{hosted}/api/system-status").headers["etag"].strip('"')
+    before = tasks(hosted)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{hosted}/api/system-status", params={"since": tag, "wait": "60"}, timeout=0.2)
+    eventually(lambda: tasks(hosted) <= before)
+
+
+def tasks(url: str) -> float:
+    """Of the server's event loop."""
+    found = re.search(r"^stability_tasks (\S+)", httpx.get(f"{url}/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
