@@ -142,7 +142,7 @@ class Protocol(HttpToolsProtocol):
         connection = Connection(fanout, feed, self.transport, chunked=chunked, gone=self.connections.discard)
         self.connections.add(connection)  # type: ignore[arg-type]
         self.transport.set_protocol(connection)
-        self.transport.set_write_buffer_limits(0)
+        self.transport.set_write_buffer_limits(1)  # at 0, TLS takes empty buffers for full ones
         if chunked:
             first = bytes(held) + chunk_of(opening)
         else:  # uvicorn forgets that HTTP/1.0 knows no chunks
