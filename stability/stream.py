@@ -85,7 +85,8 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
         }
         after = _number(request.query_params, "after")
         held = _holding(hub, after, wait or LONGEST_WAIT, look, begun)
-        change = await _unless_gone(request, _newer(hub, since, wait, held))
+        newer = _newer(hub, since, wait, held)
+        change = await (newer if not wait and after is None else _unless_gone(request, newer))
         tag = etag(change)
         headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
         if tag in known or since in (tag, str(change.version)):
