@@ -14,6 +14,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from subprocess import SubprocessError
 from typing import Any, Final
 
 import structlog
@@ -59,7 +60,11 @@ class Workers:
         loop, backoff = asyncio.get_running_loop(), Backoff(*BACKOFF)
         while True:
             began = loop.time()
-            status = await self._live(number)
+            status: int | str
+            try:
+                status = await self._live(number)
+            except (OSError, SubprocessError) as error:  # no descriptor or no process is left for it
+                status = str(error)
             if loop.time() - began >= STEADY:
                 backoff.reset()
             rest = backoff.draw()

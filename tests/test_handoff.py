@@ -3,11 +3,14 @@
 import asyncio
 import re
 import socket
+import ssl
 import threading
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -30,6 +33,7 @@ from tests.fixtures.talk import PATIENCE, ask, await_end, until
 from tests.fixtures.work import begin_work, end_work
 
 LIVE: Final = "/api/system-status/live"
+CERTIFICATE: Final = Path(__file__).parent / "fixtures" / "localhost.pem"
 
 
 def metric(url: str, name: str) -> float:
@@ -51,6 +55,24 @@ def test_no_task_is_left_of_a_client(serving: Serving, database: Database) -> No
             client.wait_for_stable(False)
         assert {tuple(client.messages) for client in clients} == {(True, False)}
     eventually(lambda: metric(serving.url, "stability_clients") == 0)
+
+
+def test_over_tls(database: Database) -> None:
+    """Every change, and the goodbye; nothing goes past the cipher, which would end the session."""
+    context, app = ssl.create_default_context(cafile=CERTIFICATE), create_app(load(), conninfo=database.server_dsn)
+    with ThreadPoolExecutor() as threads:
+        with hosting(app, Protocol, CERTIFICATE) as url:
+            address = httpx.URL(url)
+            plain = socket.create_connection((address.host, address.port or 0), PATIENCE)
+            client = context.wrap_socket(plain, server_hostname=address.host)
+            client.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            until(client, b'{"stable":true}')
+            for act, stable in ((begin_work, b"false"), (end_work, b"true")) * 3:
+                act(database)
+                until(client, b'{"stable":%s}' % stable)
+            goodbye = threads.submit(until, client, b"event: bye")
+            goodbye.add_done_callback(lambda _: client.close())
+        goodbye.result()
 
 
 def test_head_and_first_frame_are_one_write(serving: Serving) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -134,6 +135,18 @@ def test_a_crash_is_made_good(pair: Serving) -> None:
         eventually(lambda: len(ready(pair)) == 2)
         assert other in children(pair.process.pid)
         assert not all(client.ended for client in clients)
+
+
+def test_a_crash_amid_a_shortage(pair: Serving) -> None:
+    """Where there is no descriptor to start it with, the others go on, and it is started once there are some again."""
+    (victim, other), parent = sorted(children(pair.process.pid)), pair.process.pid
+    before = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, before[1]))
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: children(parent) == {other})
+    assert len(ready(pair)) == 1
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, before)
+    eventually(lambda: len(ready(pair)) == 2)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
