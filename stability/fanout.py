@@ -6,7 +6,6 @@ buffer is full is left out, gets the newest state once it drained, and is cut of
 """
 
 import asyncio
-import contextlib
 import os
 from collections import deque
 from collections.abc import Callable
@@ -84,11 +83,11 @@ class Fanout:
 
     def next(self, feed: Feed) -> tuple[bytes, bool]:
         """What `feed` has to tell next, as a chunk, and whether there is more then. Nothing is no news. Moves on."""
-        if not feed.live:
-            return chunk_of(feed.read()), self.is_behind(feed)
         before = feed.place
         place, known = self._last
         if known is None or before is not place:
+            if not feed.live:
+                return chunk_of(feed.read()), self.is_behind(feed)
             known = self._shared.get(before)
             if known is None:
                 known = self._shared[before] = chunk_of(feed.read()), feed.place, self.is_behind(feed)
@@ -178,11 +177,13 @@ class Connection(asyncio.Protocol):
         return 1
 
     def _write(self, frames: bytes) -> None:
-        """Past the transport where nothing waits in it, which spares a seventh; what is left over it keeps."""
+        """Past the transport where nothing waits in it, which spares some; what is left over it keeps."""
         written = 0
         if self._descriptor is not None and self._transport.get_write_buffer_size() == 0:
-            with contextlib.suppress(OSError):  # the buffers are full, or it is gone: the transport notices
+            try:
                 written = os.write(self._descriptor, frames)
+            except OSError:  # the buffers are full, or it is gone: the transport notices
+                written = 0
         if written < len(frames):
             self._transport.write(frames[written:])
 
