@@ -67,7 +67,9 @@ def main(port: int, frame: bytes, *, portable: bool, keys: int) -> None:
         publish()
         app = Starlette(routes=[*routes(hub, [topic], Admission(hub), Metrics(), look=look, begun=begun)])
         http = HttpToolsProtocol if portable else Protocol
-        config = uvicorn.Config(app, http=http, log_config=None, lifespan="off", timeout_graceful_shutdown=DRAIN)
+        config = uvicorn.Config(
+            app, http=http, log_config=None, lifespan="off", timeout_graceful_shutdown=DRAIN, timeout_keep_alive=60
+        )
         await _Server(config, hub).serve([bind(load(port=port))])
 
     uvloop.run(serve())

@@ -59,6 +59,7 @@ def main(port: int, frame: str, *, library: bool) -> None:
             lifespan="off",
             backlog=BACKLOG,
             timeout_graceful_shutdown=DRAIN,
+            timeout_keep_alive=60,  # it also ends who could not be asked yet, in a herd
         )
         await uvicorn.Server(config).serve()
 
