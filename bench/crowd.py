@@ -53,7 +53,10 @@ def run(port: int) -> None:
     """Print a table of each."""
     with clients.built() as built, ground.database() as dsn, psycopg.connect(dsn, autocommit=True) as writer:
         migrate(dsn)
-        tell(Table(f"{CROWD:,} clients come at once, and are sent away", *_herd(built, dsn, port)), ground.machine())
+        tell(
+            Table(f"{CROWD:,} clients come to the whole server at once, and are sent away", *_herd(built, dsn, port)),
+            ground.machine(),
+        )
         tell(Table(f"{CROWD:,} clients at rest", *_rest(built, dsn, port)), ground.machine())
         with _served(dsn, port) as (url, pid), Clients(built, [port], PATH, PROCESSING) as crowd:
             crowd.open(CROWD)
