@@ -5,7 +5,6 @@ The rules are the browser's: silence is death, a `bye` names the time to come ba
 
 import asyncio
 import json
-import random
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -98,7 +97,7 @@ async def included(server: Server, xid: int) -> None:
 
     Raises RefusedError when it says that there is none.
     """
-    question = {"after": xid, "wait": ASKED}
+    question, backoff = {"after": xid, "wait": ASKED}, Backoff(BACKOFF[0], BACKOFF[0])
     async with server.client() as client:
         while True:
             try:
@@ -111,7 +110,7 @@ async def included(server: Server, xid: int) -> None:
                     continue
             except (httpx.HTTPError, ValueError, LookupError):
                 pass  # whoever follows afterwards tells what is wrong
-            await asyncio.sleep(random.uniform(0, BACKOFF[0]))  # noqa: S311 - full jitter
+            await asyncio.sleep(backoff.draw())
 
 
 async def answers(server: Server) -> bool:
