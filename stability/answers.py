@@ -3,11 +3,21 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+import structlog
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from stability.database import reason
 from stability.errors import RequestError
+
+_AWAY: Final = ("08", "57P")
+_BUSY: Final = {"40001", "40P01", "55P03", "57014", "53300"}  # raced, deadlocked, locked, too slow, no connection left
+_REFUSED: Final = "23514"  # check_violation, by which our triggers say that a row may not become so
+_IMPOSSIBLE: Final = "22"  # a value that no column of that type can hold
+
+_log = structlog.get_logger(__name__)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
@@ -30,8 +40,28 @@ async def _crashed(_request: Request, _error: Exception) -> Response:
     return JSONResponse({"error": "The server failed to answer; its log says why."}, 500)
 
 
+async def _database(request: Request, error: Exception) -> Response:
+    """What the database said to a request, whose transaction is undone."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    if not isinstance(error, DBAPIError) or not state or state.startswith(_AWAY) or state in _BUSY:
+        said = "The database is busy" if state in _BUSY else "The database is away"
+        return JSONResponse({"error": f"{said}; try again."}, 503, headers={"Retry-After": "5"})
+    if state == _REFUSED or state.startswith(_IMPOSSIBLE):
+        status = 409 if state == _REFUSED else 400
+        return JSONResponse({"error": f"{_diagnosed(error)}."}, status)
+    _log.warning("the database refused a request", path=request.url.path, reason=reason(error))
+    return JSONResponse({"error": "The database refused; the server's log says why."}, 500)
+
+
+def _diagnosed(error: DBAPIError) -> str:
+    diag = getattr(error.orig, "diag", None)
+    return ((diag and diag.message_primary) or reason(error)).strip().rstrip(".")
+
+
 HANDLERS: Final[Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = {
     RequestError: _refused,
     HTTPException: _http,
+    SQLAlchemyError: _database,
+    OSError: _database,
     Exception: _crashed,
 }

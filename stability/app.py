@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -10,16 +11,17 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from stability import access, answers, health, hints, pages, revision, stream
+from stability import access, answers, health, hints, openapi, operations, pages, revision, stream
 from stability.admission import Admission
 from stability.announcer import Announcer
 from stability.database import Database
+from stability.duty import Duties
 from stability.errors import SettingError
 from stability.frames import HEARTBEAT, LISTENER, SYSTEM, encode, timestamp
 from stability.hub import Hub, Row
 from stability.listener import Listener
 from stability.metrics import Metrics
-from stability.monitors import MONITORS, Monitor
+from stability.monitors import MONITORS, Around, Monitor
 from stability.refresher import Refresher
 from stability.settings import Settings, load
 
@@ -34,6 +36,7 @@ class Stability:
         self.metrics = Metrics(settings.worker)
         self.hub = Hub(encode)
         self.database = Database(conninfo)
+        self.desk = Database(conninfo)  # for requests and duties: however many there are, the truth can be read
         self.refreshers = [self._refresher(monitor) for monitor in monitors]
         direct = settings.listen_conninfo or conninfo
         self.listener = Listener(
@@ -48,6 +51,8 @@ class Stability:
             proved=self.metrics.proved,
         )
         self.announcer = Announcer(self.hub, direct)
+        self.around = Around(self.desk, settings, self.hub)
+        self.duties = Duties(direct, [duty for monitor in monitors for duty in monitor.duties(self.around)])
         self._condition("lost")
         for refresher in self.refreshers:
             refresher.lost()  # the first frame of the first client says unknown, not nothing
@@ -90,6 +95,8 @@ class Stability:
         if self._condition("lost"):
             self.metrics.losses.inc()
         self.database.renew()
+        self.desk.renew()
+        self.duties.renew()
         for refresher in self.refreshers:
             refresher.lost()
 
@@ -134,6 +141,7 @@ class Stability:
                 async with asyncio.TaskGroup() as group:
                     parts = (
                         self.announcer.run,
+                        self.duties.run,
                         self._beat,
                         *(r.run for r in self.refreshers),
                         self.listener.run,
@@ -148,6 +156,7 @@ class Stability:
                 self._lost("the parts have ended")
                 self.hub.close()
                 await self.database.close()
+                await self.desk.close()
 
     def _note_state(self) -> None:
         system = self.hub.latest(*SYSTEM)
@@ -173,6 +182,7 @@ def create_app(
     if conninfo is None:
         raise SettingError("DATABASE_URL", "no database is named: set it, or run `stability up`, which brings its own.")
     parts = Stability(settings, conninfo, monitors)
+    asked = [replace(each, tag=monitor.title) for monitor in monitors for each in monitor.operations(parts.around)]
     token = settings.token.get_secret_value() if settings.token else None
 
     def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
@@ -188,7 +198,8 @@ def create_app(
                 look=parts.look,
                 begun=parts.database.begun,
             ),
-            *(route for monitor in monitors for route in monitor.routes(parts.database)),
+            *operations.routes(asked),
+            *openapi.routes(asked, protected=token is not None),
             *health.routes(parts.hub),
             *parts.metrics.routes(),
             *access.routes(token),

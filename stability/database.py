@@ -44,7 +44,7 @@ _NOTIFY: Final = """
 """
 _STATUS: Final = "SELECT pg_catalog.pg_xact_status(%s::text::xid8)"
 _TOO_MANY_CONNECTIONS: Final = "53300"
-_IDLE_SESSION_TIMEOUT: Final = 140_000  # server_version_num of the first Postgres that has it
+IDLE_SESSION_TIMEOUT: Final = 140_000  # server_version_num of the first Postgres that has it
 
 
 async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnection[Any]:
@@ -60,8 +60,12 @@ async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnecti
 async def connect_to_stay(conninfo: str, application_name: str) -> psycopg.AsyncConnection[Any]:
     """The same for a session that mostly waits, which is not to be ended for that."""
     connection = await connect(conninfo, application_name)
-    if connection.info.server_version >= _IDLE_SESSION_TIMEOUT:
-        await connection.execute("SET idle_session_timeout = 0")
+    try:
+        if connection.info.server_version >= IDLE_SESSION_TIMEOUT:
+            await connection.execute("SET idle_session_timeout = 0")
+    except BaseException:  # also whoever is cancelled here leaves no session behind
+        await connection.close()
+        raise
     return connection
 
 
@@ -140,6 +144,14 @@ class Database:
         """A connection on which all statements see the same committed rows, and can write nothing."""
         async with self.engine.connect() as connection:
             yield await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction, which is committed at the end; an error undoes it."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            async with connection.begin():
+                yield connection
 
     async def notify(self, channel: str, payload: str) -> float:
         """Send a notification, and return how much of Postgres's notification queue is in use, from 0 to 1.

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from stability.database import Database, answered, reason
+from stability.operations import Error, Model, Operation
 
 SHOWN: Final = 100  # rows of each kind; the totals beside them are exact
 DEADLINE: Final = 5.0  # seconds until a database that does not answer is called away
@@ -63,7 +63,43 @@ class Shared:
         return await self._ask()
 
 
-def routes(database: Database) -> Sequence[BaseRoute]:
+# Adopted tables have the types that their owners chose.
+Value: TypeAlias = int | float | str | None
+
+
+class Job(Model):
+    """An import in progress."""
+
+    id: Value
+    slug: str | None
+    state: str | None
+    priority: Value
+    total_rows: Value
+    imported_rows: Value
+    progress_pct: float | None
+
+
+class Task(Model):
+    """A task in progress."""
+
+    id: Value
+    command: str | None
+    state: str | None
+    created_at: str | None
+    duration_ms: Value
+
+
+class Details(Model):
+    """What is in progress: the first of each kind, and how many there are in all."""
+
+    import_jobs: list[Job]
+    analytics_tasks: list[Task]
+    import_jobs_total: int
+    analytics_tasks_total: int
+    system_stable: bool
+
+
+def operations(database: Database) -> Sequence[Operation]:
     """`GET /api/system-status/details`."""
     shared = Shared(lambda: read(database))
 
@@ -77,4 +113,5 @@ def routes(database: Database) -> Sequence[BaseRoute]:
             _log.warning("details: the database is away", reason=reason(error))
             return JSONResponse(_FAILED, 503, headers={"Retry-After": "5"})
 
-    return [Route("/api/system-status/details", details)]
+    path, summary = "/api/system-status/details", "What is in progress behind the badge"
+    return [Operation("GET", path, summary, details, {200: Details, 500: Error})]

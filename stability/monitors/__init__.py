@@ -3,8 +3,8 @@
 from typing import Final
 
 from stability.monitors import jobs
-from stability.monitors.monitor import Monitor
+from stability.monitors.monitor import Around, Monitor
 
 MONITORS: Final[tuple[Monitor, ...]] = (jobs.MONITOR,)
 
-__all__ = ["MONITORS", "Monitor"]
+__all__ = ["MONITORS", "Around", "Monitor"]

@@ -60,5 +60,5 @@ MONITOR: Final = Monitor(
     channels=(STABILITY_CHANNEL, PROGRESS_CHANNEL),
     unproven=_unproven,
     works=lambda row: row.state == "processing",
-    routes=details.routes,
+    operations=lambda around: details.operations(around.database),
 )

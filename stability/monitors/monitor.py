@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.routing import BaseRoute
 
 from stability.database import Database
-from stability.hub import Row
+from stability.duty import Duty
+from stability.hub import Hub, Row
+from stability.operations import Operation
 from stability.register import Seen
+from stability.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,20 @@ def _stands(_row: Row) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What the operations and duties of a monitor work with; `hub` is what the refreshers have read, to be followed."""
+
+    database: Database
+    settings: Settings
+    hub: Hub
+
+
+@dataclass(frozen=True, slots=True)
 class Monitor:
-    """One system that is watched: a topic of the stream, how its rows are read, and its own HTTP routes."""
+    """One system that is watched: a topic of the stream, how its rows are read, what may be asked, what is to be done.
+
+    Operations and duties only read and write tables: the database tells the rest.
+    """
 
     name: str
     title: str
@@ -49,4 +63,5 @@ class Monitor:
     channels: Sequence[str] = ()  # NOTIFY channels of its own, beside `stability_change`
     unproven: Callable[[str], Mapping[str, Row]] = _nothing  # rows to show while nothing proves the last ones
     works: Callable[[Row], bool] = _stands  # whether details behind the row progress, which only a look at them shows
-    routes: Callable[[Database], Sequence[BaseRoute]] = field(default=lambda _database: ())
+    operations: Callable[[Around], Sequence[Operation]] = field(default=lambda _around: ())
+    duties: Callable[[Around], Sequence[Duty]] = field(default=lambda _around: ())

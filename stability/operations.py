@@ -1,0 +1,150 @@
+"""HTTP requests as the monitors describe them: parsed at the door, answered by a function, told in `/openapi.json`.
+
+Models say what may be asked and what is answered. Whatever they do not allow is a 400 with one sentence that names the
+value and what is possible; behind the door nothing is validated again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import groupby
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from stability.errors import RequestError
+from stability.frames import timestamp
+
+LONGEST_BODY: Final = 64 * 1024  # bytes, as also our own server allows for a whole request
+_LONGEST_SHOWN: Final = 80  # characters of a value that is refused
+
+
+class Model(BaseModel):
+    """What is asked or answered: these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Error(Model):
+    """Why there is no other answer."""
+
+    error: str
+
+
+def _storable(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("contains the character NUL, which Postgres cannot store")
+    return value
+
+
+def _zoned(value: datetime) -> datetime:
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_storable)]
+"""What a text column can hold."""
+Moment: TypeAlias = Annotated[datetime, AfterValidator(_zoned), PlainSerializer(timestamp, return_type=str)]
+"""A time with its zone, without one in UTC; answered in UTC, with `Z`."""
+Id: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1)]
+"""A bigint's positive half."""
+
+Answer: TypeAlias = Response | Model | tuple[int, Model]
+"""A model is 200, with a number it has that status; a response goes out as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path. `query` has the fields of the path as well, which make 404 where they cannot be."""
+
+    method: Literal["GET", "POST", "PATCH"]
+    path: str
+    summary: str
+    endpoint: Callable[..., Awaitable[Answer]]  # called with the request, then query and body, as far as there are any
+    answers: Mapping[int, type[BaseModel]]
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    tag: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)  # of every answer
+
+    async def __call__(self, request: Request) -> Response:
+        """Parse, ask, answer; raises RequestError for what cannot be meant."""
+        asked: list[BaseModel] = []
+        if self.query:
+            asked.append(_parsed_query(self.query, request))
+        if self.body:
+            asked.append(await _parsed_body(self.body, request))
+        answer = await self.endpoint(request, *asked)
+        if isinstance(answer, Response):
+            return answer
+        status, model = answer if isinstance(answer, tuple) else (HTTPStatus.OK, answer)
+        headers = {"Cache-Control": "no-store", **self.headers}
+        return Response(model.model_dump_json(), status, headers, media_type="application/json")
+
+
+def routes(operations: Sequence[Operation]) -> Sequence[BaseRoute]:
+    """One route for each path, so that a wrong method is told all the right ones."""
+    by_path = groupby(sorted(operations, key=lambda operation: operation.path), lambda operation: operation.path)
+    return [_route(path, {operation.method: operation for operation in group}) for path, group in by_path]
+
+
+def _route(path: str, by_method: Mapping[str, Operation]) -> Route:
+    async def ask(request: Request) -> Response:
+        return await by_method["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, ask, methods=list(by_method))
+
+
+def _parsed_query(model: type[BaseModel], request: Request) -> BaseModel:
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            raise RequestError(f"{_shown(name)} is given twice; once is enough.")
+        if name in request.path_params or name not in model.model_fields:
+            possible = ", ".join(name for name in model.model_fields if name not in request.path_params)
+            raise RequestError(f"There is no parameter {_shown(name)}; possible are: {possible or 'none'}.")
+        given[name] = value
+    try:
+        return model.model_validate({**given, **request.path_params})
+    except ValidationError as error:
+        place = error.errors()[0]["loc"][:1]
+        if place and place[0] in request.path_params:
+            raise RequestError(f"There is nothing at {request.url.path}.", 404) from error
+        raise RequestError(sentence(error)) from error
+
+
+async def _parsed_body(model: type[BaseModel], request: Request) -> BaseModel:
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RequestError(f"The body has to be application/json, not {_shown(kind)}.", 415)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            raise RequestError(f"A body has at most {LONGEST_BODY} bytes.", 413)
+    try:
+        return model.model_validate_json(bytes(body), strict=True)
+    except ValidationError as error:
+        raise RequestError(sentence(error)) from error
+
+
+def sentence(error: ValidationError) -> str:
+    """What is wrong first of all, with its value and what is possible."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ").rstrip(".")
+    said = said.replace("Input should be", "it should be", 1).replace("Extra inputs are not permitted", "no such field")
+    match first["type"]:
+        case "missing":
+            return f"{place} is missing."
+        case "json_invalid":
+            return f"The body is not JSON: {said.removeprefix('Invalid JSON: ')}."
+    return f"{place or 'The body'}: {_shown(first['input'])}: {said}."
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
