@@ -222,6 +222,18 @@ def sources() -> None:
 
 
 @app.command()
+def observe(
+    monitor: Annotated[str, typer.Argument(help="Which monitor's work, such as deployments.", metavar="NAME")],
+) -> None:
+    """Do one monitor's background work without a server.
+
+    Servers that run beside it leave that work alone, and take over when it ends. Ctrl-C or SIGTERM ends it.
+    """
+    with told():
+        run.observe(_settings(), monitor)
+
+
+@app.command()
 def doctor(
     url: Annotated[
         str | None, typer.Option(help="Server, as browsers reach it.", show_default="STABILITY_URL, else the local one")

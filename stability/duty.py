@@ -67,6 +67,11 @@ class Duties:
         self._look = asyncio.Event()
         self._failing = False
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What there is to do."""
+        return list(self._duties)
+
     def renew(self) -> None:
         """The database may be elsewhere by now: ask there who does what."""
         self._moved = True
@@ -98,7 +103,7 @@ class Duties:
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = []
             while not self._moved:
-                taken = await self._take(connection, sorted(free), direct=direct)
+                taken = await self._take(connection, list(free), direct=direct)
                 tasks += [group.create_task(_keep(free.pop(name))) for name in taken]
                 backoff.reset()
                 self._failing = False

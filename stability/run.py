@@ -1,6 +1,7 @@
 """Owns the processes: the listening socket, the Postgres of our own where no database is named, and the servers."""
 
 import asyncio
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +17,12 @@ import uvicorn
 from uvicorn.supervisors.statreload import StatReload
 
 from stability import logs, schema
-from stability.app import Background, create_app
+from stability.app import Background, Stability, create_app
 from stability.backoff import Backoff
 from stability.database import connect, reason
 from stability.descriptors import room_for
 from stability.errors import AwayError, DatabaseError, SettingError, StabilityError
+from stability.monitors import MONITORS
 from stability.postgres import EmbeddedPostgres, dsn_of
 from stability.server import Server
 from stability.settings import Settings
@@ -65,6 +67,29 @@ def serve(settings: Settings, started: Callable[[Running], None], *, reload: boo
         _reloading(settings, started)
     else:
         _serve(settings, started, migrate=False)
+
+
+def observe(settings: Settings, name: str) -> None:
+    """What one monitor has to do, without a server, until SIGTERM or Ctrl-C.
+
+    Raises SettingError where there is no such monitor, or it has nothing to do.
+    """
+    monitors = {monitor.name: monitor for monitor in MONITORS}
+    if name not in monitors:
+        raise SettingError("NAME", f"{name!r} is no monitor; there are: {', '.join(monitors)}.")
+    with database_of(settings, start=None) as conninfo:
+        parts = Stability(settings, conninfo, [monitors[name]])
+        if not parts.duties.names:
+            raise SettingError("NAME", f"{name} observes nothing: its rows are written by your applications alone.")
+        asyncio.run(_until_told(parts))
+
+
+async def _until_told(parts: Stability) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    async with parts.running():
+        await told.wait()
 
 
 @contextmanager

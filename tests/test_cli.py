@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "watch",
     "wait",
     "sources",
+    "observe",
     "doctor",
     "healthcheck",
     "dsn",
@@ -310,3 +311,11 @@ def test_reload_serves_the_new_code(database: Database, tmp_path: Path) -> None:
         assert server.process.wait(10) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/livez")
+
+
+def test_observe_knows_what_can_be_observed(database: Database) -> None:
+    """A monitor that does not exist, and one that has nothing to do, are refused with a sentence."""
+    none = stability("observe", "weather", DATABASE_URL=database.server_dsn)
+    assert (none.returncode, "'weather' is no monitor; there are: jobs" in none.stderr) == (2, True)
+    idle = stability("observe", "jobs", DATABASE_URL=database.server_dsn)
+    assert (idle.returncode, "observes nothing" in idle.stderr) == (2, True)
