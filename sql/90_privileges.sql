@@ -21,7 +21,11 @@ BEGIN
         GRANT SELECT ON stability.source, stability.alembic_version TO stability_server;
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_server', details);
         GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems(), stability.armed(),
-            stability.arm(bigint, interval), stability.disarm(bigint[]) TO stability_server;
+            stability.arm(bigint, interval), stability.disarm(bigint[]),
+            stability.alert(text, text, text, timestamptz, text) TO stability_server;
+        GRANT SELECT, UPDATE, DELETE ON stability.outbox TO stability_server;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON stability.delivery TO stability_server;
+        GRANT SELECT, UPDATE ON SEQUENCE stability.alerts_awaited TO stability_server;
     END IF;
 END
 $$;

@@ -45,7 +45,7 @@ _BRIEFLY: LiteralString = """
     SELECT pg_catalog.set_config('lock_timeout', greatest(1,
         extract(epoch FROM current_setting('deadlock_timeout')::interval) * 125)::integer::text, true)
 """
-# What Postgres would say of the register and the schema, if it could have the lock that it takes before it looks.
+# What Postgres would say of the registers and the schema, if it could have the lock that it takes before it looks.
 _BUILT_ON: LiteralString = """
     SELECT CASE WHEN r.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)
                ELSE pg_describe_object('pg_class'::regclass, r.ev_class, 0) END,
@@ -53,8 +53,10 @@ _BUILT_ON: LiteralString = """
       FROM pg_catalog.pg_depend d
       LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
      WHERE (d.refclassid, d.refobjid) IN (('pg_namespace'::regclass, 'stability'::regnamespace::oid),
-               ('pg_class'::regclass, 'stability.armed_until'::regclass::oid))
-       AND (d.classid, d.objid) <> ('pg_class'::regclass, 'stability.armed_until'::regclass::oid)
+               ('pg_class'::regclass, 'stability.armed_until'::regclass::oid),
+               ('pg_class'::regclass, 'stability.alerts_awaited'::regclass::oid))
+       AND (d.classid, d.objid) NOT IN (('pg_class'::regclass, 'stability.armed_until'::regclass::oid),
+               ('pg_class'::regclass, 'stability.alerts_awaited'::regclass::oid))
        AND d.deptype = 'n'
      LIMIT 1
 """
@@ -146,11 +148,12 @@ def _holder(connection: _Connection, deadline: float) -> str | None:
 def _drop_schema(connection: _Connection) -> None:
     (functions,) = connection.execute(_FUNCTIONS).fetchone() or ("",)
     connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
+    connection.execute("DROP TABLE stability.delivery, stability.outbox")
     connection.execute("DROP TABLE stability.source, stability.tuned, stability.alembic_version")
     connection.execute("DROP TYPE stability.activity")
     if built := connection.execute(_BUILT_ON).fetchone():
         raise DatabaseError("{} depends on {}; drop that first.".format(*built))
-    connection.execute("DROP SEQUENCE stability.armed_until")
+    connection.execute("DROP SEQUENCE stability.alerts_awaited, stability.armed_until")
     connection.execute("DROP SCHEMA stability")
 
 
