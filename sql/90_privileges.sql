@@ -14,6 +14,7 @@ BEGIN
 
     IF to_regrole('stability_reader') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA stability TO stability_reader;
+        GRANT EXECUTE ON FUNCTION stability.level(text) TO stability_reader;
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_reader', details);
     END IF;
     IF to_regrole('stability_server') IS NOT NULL THEN

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Final
 
 from stability.hub import Change, Frames, Row
+from stability.levels import level
 from stability.snapshot import Snapshot
 
 SYSTEM: Final = ("stability", "system")  # topic and key of the row that the badge shows
@@ -55,6 +56,7 @@ def _change(change: Change) -> dict[str, object]:
     row = change.row and {
         **change.row.fields,
         "state": change.row.state,
+        "level": level(change.row.state),
         "since": timestamp(change.since),
         "observed_at": timestamp(change.observed_at),
     }

@@ -9,9 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import groupby
+from math import isfinite
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    ValidationError,
+)
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -41,14 +51,43 @@ def _storable(value: str) -> str:
     return value
 
 
+def _storable_json(value: object) -> object:
+    match value:
+        case str():
+            _storable(value)
+        case float() if not isfinite(value):
+            raise ValueError("holds a number that is too large")
+        case list():
+            for part in value:
+                _storable_json(part)
+        case dict():
+            for name, part in value.items():
+                _storable(name)
+                _storable_json(part)
+    return value
+
+
 def _zoned(value: datetime) -> datetime:
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("is out of range in UTC") from None
+
+
+def _flag(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("it should be true or false")
+    return value
 
 
 Text: TypeAlias = Annotated[str, AfterValidator(_storable)]
 """What a text column can hold."""
 Moment: TypeAlias = Annotated[datetime, AfterValidator(_zoned), PlainSerializer(timestamp, return_type=str)]
 """A time with its zone, without one in UTC; answered in UTC, with `Z`."""
+Json: TypeAlias = Annotated[JsonValue, AfterValidator(_storable_json)]
+"""What a jsonb column can hold."""
+Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
+"""`true` or `false` in a query."""
 Id: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A bigint's positive half."""
 
