@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stability import __version__, client, connection, logs, revision, run, schema, waiting, watching
+from stability import __version__, client, connection, durations, logs, revision, run, schema, waiting, watching
 from stability import demo as demonstration
 from stability import doctor as examination
 from stability import sources as watched
@@ -36,7 +36,7 @@ stderr = Console(stderr=True, highlight=False)
 
 def _duration(text: str) -> float:
     try:
-        return waiting.duration(text)
+        return durations.duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

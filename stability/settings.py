@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from stability.durations import duration
 from stability.errors import SettingError
 
 PREFIX: Final = "STABILITY_"
@@ -18,6 +19,9 @@ _LIBPQ: Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
 LEAST: Final = 0.1  # seconds between two canaries
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+Deadlines = tuple[tuple[Literal["PENDING", "READY", "RUNNING"], Annotated[float, Field(gt=0)]], ...]
 
 
 class Settings(BaseSettings):
@@ -75,6 +79,18 @@ class Settings(BaseSettings):
     max_streams_per_address: int = Field(
         0, ge=0, description="streams at a time of one address, by `FORWARDED_ALLOW_IPS` behind a proxy; 0 = no limit"
     )
+    execution_deadlines: Annotated[Deadlines, NoDecode] = Field(
+        (), description="how long an execution may be in a status until it is FAILED, such as `PENDING=1d,RUNNING=6h`"
+    )
+    execution_grace_seconds: Seconds = Field(
+        60.0, description="seconds that an execution has in a status in any case, whatever its deadline"
+    )
+    execution_cancelling_seconds: Seconds = Field(
+        600.0, description="seconds until an execution that is CANCELLING is CANCELLED; 0 = whenever its worker says so"
+    )
+    execution_log_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
+        0.0, description="days that rows of `status_log` are kept; 0 = for ever"
+    )
     log_format: Literal["logfmt", "json"] = Field("logfmt", description="`logfmt` or `json`, one line an event")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
@@ -82,6 +98,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("execution_deadlines", mode="before")
+    @classmethod
+    def _deadlines(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.partition("=") for part in value.split(",") if part.strip()]
+        return tuple((status.strip().upper(), duration(seconds)) for status, _, seconds in parts)
 
     @field_validator("allowed_origins")
     @classmethod

@@ -1,25 +1,9 @@
 """Waits until the system is stable; a state that nobody can prove is not."""
 
 import asyncio
-import re
 from contextlib import suppress
-from typing import Final
 
 from stability.sight import WORDS, Follow, Sight, Tell
-
-_DURATION: Final = re.compile(
-    r"(?=.)(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?", re.ASCII
-)
-_UNITS: Final = {"h": 3600, "m": 60, "s": 1}  # seconds
-
-
-def duration(text: str) -> float:
-    """The seconds in `10m`, `90s`, `1h30m` or plain `90`; raises ValueError when it is no time, or none at all."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    seconds = sum(float(found[unit] or 0) * size for unit, size in _UNITS.items()) if found else 0
-    if not seconds:
-        raise ValueError(f"{text!r} is not a length of time: write 10m, 90s, 1h30m or a number of seconds.")
-    return seconds
 
 
 async def until_stable(follow: Follow, timeout: float | None, seen: Tell) -> Sight | None:  # noqa: ASYNC109

@@ -5,10 +5,7 @@ import time
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stability import waiting
 from tests.fixtures.command import running, stability, terminal
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving, free_port, serve
@@ -119,32 +116,3 @@ def test_sigterm_ends_it(serving: Serving, database: Database) -> None:
         watcher.read_until("processing")
         watcher.process.terminate()
         assert watcher.process.wait(10) == -signal.SIGTERM
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90", 90),
-        ("90s", 90),
-        ("10m", 600),
-        ("1h30m", 5400),
-        ("1h0m5s", 3605),
-        ("0.5", 0.5),
-        (" 2H ", 7200),
-        ("1.5m", 90),
-    ],
-)
-def test_lengths_of_time(text: str, seconds: float) -> None:
-    """Hours, minutes and seconds in this order, or a plain number of seconds."""
-    assert waiting.duration(text) == seconds
-
-
-@given(st.text(max_size=8) | st.from_regex(r"[0-9hms. -]{0,8}", fullmatch=True))
-def test_any_text_is_a_time_or_refused(text: str) -> None:
-    """Whatever is typed is either a time greater than zero or a ValueError."""
-    try:
-        seconds = waiting.duration(text)
-    except ValueError:
-        return
-    assert seconds > 0
-    assert text.strip()[0] in "0123456789."

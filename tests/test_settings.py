@@ -60,6 +60,8 @@ def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ("STABILITY_ALLOWED_ORIGINS", "app.example", "https://app.example"),
         ("STABILITY_ALLOWED_ORIGINS", "*", "https://app.example"),
         ("STABILITY_TOKEN_FILE", "/nowhere/token", "/nowhere/token"),
+        ("STABILITY_EXECUTION_DEADLINES", "RUNNING=soon", "'soon'"),
+        ("STABILITY_EXECUTION_DEADLINES", "FINISHED=1d", "'RUNNING'"),
         ("STABILITY_HOST", "0.0.0.0", "STABILITY_TOKEN"),  # noqa: S104 -- the point
         ("STABILITY_HOST", "::", "STABILITY_TOKEN"),
         ("STABILITY_HOST", "localhost.example.org", "STABILITY_TOKEN"),
@@ -74,6 +76,12 @@ def test_a_wrong_value_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: st
     assert raised.value.name == name
     assert telling in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_deadlines_of_executions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status and a length of time each, in any case."""
+    monkeypatch.setenv("STABILITY_EXECUTION_DEADLINES", "pending=1d, RUNNING=90s")
+    assert load().execution_deadlines == (("PENDING", 86_400), ("RUNNING", 90))
 
 
 def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
