@@ -7,7 +7,8 @@
 DO $$
 DECLARE
     ours CONSTANT text := 'pg-stability:%';
-    tables CONSTANT text[] := ARRAY['public.import_job', 'worker.command_registry', 'worker.tasks'];
+    tables CONSTANT text[] := ARRAY['public.import_job', 'worker.command_registry', 'worker.tasks',
+        'public.executions', 'public.status_log'];
     found record;
     group_role text;
 BEGIN

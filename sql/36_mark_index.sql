@@ -6,6 +6,6 @@ AS $$
 BEGIN
     EXECUTE format('COMMENT ON INDEX %s.%I IS %L',
         (SELECT c.relnamespace::regnamespace FROM pg_class AS c WHERE c.oid = relation), name,
-        'pg-stability: finds the active rows');
+        'pg-stability: finds rows by their status');
 END
 $$;

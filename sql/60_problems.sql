@@ -45,6 +45,24 @@ AS $$
     WHERE NOT w.present
 
     UNION ALL
+    SELECT format('trigger %s on %s', w.name, w.relation),
+        w.problem || ': the log of executions misses changes until it stands again', 'run "stability migrate"'
+    FROM stability.wanted_execution_triggers() AS w
+    WHERE NOT w.present
+
+    UNION ALL
+    SELECT format('index %s on %s', w.name, w.relation),
+        CASE WHEN w.obstacle IS NULL THEN 'is missing: what is read of executions walks the whole table'
+             ELSE 'is invalid: it costs writers and helps no read' END,
+        'run "stability migrate"'
+    FROM stability.wanted_execution_indexes() AS w
+    WHERE NOT w.present
+
+    UNION ALL
+    SELECT 'table ' || k.log, 'has counts that are not corrected yet: a migration was cut off', 'run "stability migrate"'
+    FROM stability.kept AS k WHERE k.corrected_from IS NOT NULL
+
+    UNION ALL
     SELECT 'source ' || wanted.name,
         CASE WHEN s.name IS NULL THEN 'is not watched' ELSE 'describes the table as it was, not as it is' END,
         'run "stability migrate"'

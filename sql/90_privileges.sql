@@ -4,6 +4,7 @@ DO $$
 DECLARE
     details CONSTANT text := 'public.get_analytics_tasks_in_progress(), stability.import_jobs_in_progress(integer),'
         ' stability.analytics_tasks_in_progress(integer), stability.count_active(text)';
+    grants record;
 BEGIN
     REVOKE ALL ON ALL FUNCTIONS IN SCHEMA stability FROM PUBLIC;
     REVOKE ALL ON FUNCTION public.get_analytics_tasks_in_progress() FROM PUBLIC;
@@ -23,10 +24,24 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_server', details);
         GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems(), stability.armed(),
             stability.arm(bigint, interval), stability.disarm(bigint[]),
+            stability.expire_executions(jsonb, interval, interval, integer),
+            stability.prune_status_log(interval, integer),
             stability.alert(text, text, text, timestamptz, text) TO stability_server;
         GRANT SELECT, UPDATE, DELETE ON stability.outbox TO stability_server;
         GRANT SELECT, INSERT, UPDATE, DELETE ON stability.delivery TO stability_server;
         GRANT SELECT, UPDATE ON SEQUENCE stability.alerts_awaited TO stability_server;
+        -- a grant that is made again writes the table's row in the catalogue again
+        FOR grants IN
+            SELECT format('GRANT %s ON %s %s TO stability_server', needed.privilege, needed.kind, needed.name) AS statement
+            FROM (VALUES ('SELECT', 'TABLE', 'public.executions'), ('INSERT', 'TABLE', 'public.executions'),
+                ('UPDATE', 'TABLE', 'public.executions'), ('SELECT', 'TABLE', 'public.status_log'),
+                ('USAGE', 'SEQUENCE', pg_get_serial_sequence('public.executions', 'id'))
+            ) AS needed (privilege, kind, name)
+            WHERE NOT CASE needed.kind WHEN 'TABLE' THEN has_table_privilege('stability_server', needed.name, needed.privilege)
+                ELSE has_sequence_privilege('stability_server', needed.name, needed.privilege) END
+        LOOP
+            EXECUTE grants.statement;
+        END LOOP;
     END IF;
 END
 $$;

@@ -7,6 +7,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
+from stability import logkeeping
 from stability.errors import DatabaseError
 
 PATIENCE: Final = "30s"  # to lock a table, in attempts that nobody waits longer than 2 s for
@@ -18,12 +19,16 @@ _MISSING_TRIGGERS: LiteralString = """
 """
 _NEXT_INDEX: LiteralString = """
     SELECT w.relation::text, w.kind = 'p', w.name::text, w.definition, w.obstacle::text
-      FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_indexes(c) w WHERE NOT w.present LIMIT 1
+      FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_indexes(c) w WHERE NOT w.present
+    UNION ALL
+    SELECT w.relation::text, w.kind = 'p', w.name::text, w.definition, w.obstacle::text
+      FROM stability.wanted_execution_indexes() w WHERE NOT w.present LIMIT 1
 """
 # built by a migration that ended before it could say whose they are
 _UNMARKED: LiteralString = """
     SELECT w.relation::text, w.name::text
-      FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_indexes(c) w
+      FROM (SELECT w.relation, w.name FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_indexes(c) w
+             UNION ALL SELECT w.relation, w.name FROM stability.wanted_execution_indexes() w) w
       JOIN pg_catalog.pg_index i ON i.indrelid = w.relation
       JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid AND x.relname = w.name
      WHERE NOT stability.is_ours(x.oid, 'pg_class')
@@ -67,6 +72,7 @@ def adopt(connection: _Connection, tell: Callable[[str], None]) -> None:
         with connection.transaction():
             connection.execute(_HOLD, (relation, "ACCESS EXCLUSIVE", PATIENCE))
             connection.execute(_PLACE, (relation, name))
+    logkeeping.keep(connection, tell)
     _build_indexes(connection, tell)
     connection.execute("SELECT stability.register(c) FROM stability.candidates() c")
     _drop_obsolete(connection, tell)

@@ -17,6 +17,8 @@ from psycopg import sql
 from stability.errors import DatabaseError
 
 TABLES: Final = (
+    "public.status_log",
+    "public.executions",
     "worker.tasks",
     "worker.command_registry",
     "public.import_job",
@@ -39,6 +41,12 @@ _FUNCTIONS: LiteralString = """
     SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_catalog.pg_proc p
      WHERE p.pronamespace = 'stability'::regnamespace
         OR p.pronamespace = to_regnamespace('public') AND stability.is_ours(p.oid, 'pg_proc')
+"""
+_GRANTED: LiteralString = """
+    SELECT format('REVOKE ALL ON %s %s FROM stability_server', kind, name)
+      FROM (VALUES ('TABLE', 'public.executions'), ('TABLE', 'public.status_log'),
+                   ('SEQUENCE', pg_get_serial_sequence('public.executions', 'id'))) AS granted (kind, name)
+     WHERE to_regclass(name) IS NOT NULL AND to_regrole('stability_server') IS NOT NULL
 """
 # Half of what hold() has left of deadlock_timeout, after which Postgres looks for deadlocks.
 _BRIEFLY: LiteralString = """
@@ -118,8 +126,10 @@ def _remove_at_once(connection: _Connection, drop_data: bool, tell: Callable[[st
         made = [table for table in TABLES if _is_ours(connection, "pg_class", f"to_regclass('{table}')")]
         worker = _is_ours(connection, "pg_namespace", "to_regnamespace('worker')")
         connection.execute("DELETE FROM stability.source")
+        connection.execute("DELETE FROM stability.kept")
         connection.execute(_HOLD, (made,))
         connection.execute("SELECT stability.sweep()")
+        _revoke(connection)
         try:
             with connection.transaction():
                 connection.execute(_BRIEFLY)
@@ -135,6 +145,12 @@ def _remove_at_once(connection: _Connection, drop_data: bool, tell: Callable[[st
     return True
 
 
+def _revoke(connection: _Connection) -> None:
+    """Take back what the server was granted on executions, so that tables that stay are as they were found."""
+    for (revoke,) in connection.execute(_GRANTED).fetchall():
+        connection.execute(sql.SQL(revoke))
+
+
 def _holder(connection: _Connection, deadline: float) -> str | None:
     """After a while, one of those who hold what is to go, if anybody does; raises DatabaseError after the deadline."""
     time.sleep(random.uniform(0.05, 0.25))  # noqa: S311 -- jitter
@@ -148,7 +164,7 @@ def _holder(connection: _Connection, deadline: float) -> str | None:
 def _drop_schema(connection: _Connection) -> None:
     (functions,) = connection.execute(_FUNCTIONS).fetchone() or ("",)
     connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
-    connection.execute("DROP TABLE stability.delivery, stability.outbox")
+    connection.execute("DROP TABLE stability.delivery, stability.outbox, stability.altered, stability.kept")
     connection.execute("DROP TABLE stability.source, stability.tuned, stability.alembic_version")
     connection.execute("DROP TYPE stability.activity")
     if built := connection.execute(_BUILT_ON).fetchone():

@@ -14,6 +14,7 @@ pytest_plugins = (
     "tests.fixtures.follower",
     "tests.fixtures.server",
     "tests.fixtures.demo",
+    "tests.fixtures.executions",
     "tests.fixtures.pooler",
     "tests.fixtures.standby",
     "tests.fixtures.wire",
