@@ -46,6 +46,7 @@ def configure(form: Literal["logfmt", "json"], level: str, worker: str = "") -> 
     logging.getLogger("sse_starlette").setLevel(logging.WARNING)  # logs every chunk otherwise
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells at start and end, we tell in our words
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # a connection that it gives up is one that we tell of
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # what it says of a failure is in our line and in the row
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

@@ -73,6 +73,21 @@ class Settings(BaseSettings):
     heartbeat_seconds: Annotated[float, Field(ge=0.1, le=30)] = Field(
         15.0, description="seconds between heartbeats on the stream; clients call 45 s of silence dead"
     )
+    notify_urls: SecretStr | None = Field(
+        None,
+        description="who gets alerts: addresses of [apprise](https://github.com/caronc/apprise), separated by spaces;"
+        " needs `pip install 'pg-stability[alerts]'`",
+    )
+    notify_urls_file: Path | None = Field(None, description="a file that holds `STABILITY_NOTIFY_URLS`")
+    public_url: str | None = Field(
+        None, description="where people open the page, for the links in alerts; else they have none"
+    )
+    stuck_minutes: Annotated[float, Field(ge=0, le=525_600)] = Field(
+        30.0, description="minutes that an active row may stay unchanged until that is an alert; 0 = for ever"
+    )
+    unknown_minutes: Annotated[float, Field(ge=0, le=525_600)] = Field(
+        5.0, description="minutes that the state may be unknown until that is an alert; 0 = for ever"
+    )
     max_streams: int = Field(
         0, ge=0, description="streams at a time; 0 = as many as there are descriptors (`ulimit -Hn`)"
     )
@@ -122,6 +137,13 @@ class Settings(BaseSettings):
             raise ValueError(f"must be 0 or at least {LEAST:g}: each one is a commit that others wait for")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^/?#\s]+[^?#\s]*", value):
+            raise ValueError("must be an address such as https://status.example")
+        return value
+
     @field_validator("root_path")
     @classmethod
     def _rooted(cls, value: str) -> str:
@@ -145,7 +167,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in ("DATABASE_URL", "token"):
+        for name in ("DATABASE_URL", "token", "notify_urls"):
             file = values.get(f"{name}_FILE") or values.get(f"{name}_file")
             if file and not values.get(name):
                 try:

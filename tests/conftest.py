@@ -16,6 +16,7 @@ pytest_plugins = (
     "tests.fixtures.demo",
     "tests.fixtures.executions",
     "tests.fixtures.pooler",
+    "tests.fixtures.receivers",
     "tests.fixtures.standby",
     "tests.fixtures.wire",
 )

@@ -1,0 +1,175 @@
+"""Sends what is in the outbox, at least once, to each recipient; exactly one of several servers does.
+
+Each recipient is served apart: one that is away or hangs delays nobody else. An idle system is looked at each 30 s; in
+between a hint says that there is something.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from stability.alerts.outbox import Alert, Outbox
+from stability.alerts.recipients import PATIENCE, Recipient
+from stability.backoff import Backoff
+from stability.database import reason
+from stability.frames import timestamp
+
+TOPIC: Final = "alerts"  # of the hints
+LOOK: Final = 30.0  # seconds between looks that no hint asked for
+BUSY: Final = 1.0  # seconds between looks while alerts come one after the other
+HINTS: Final = 3 * LOOK  # seconds for which hints are asked for, at each look
+LEASE: Final = 2 * PATIENCE  # seconds after which an alert whose sender died is another's
+RETRY: Final = (1.0, 600.0)  # seconds, first and longest bound of the wait for another try
+TIDY: Final = 600.0  # seconds between looks for what can be forgotten
+DAYS: Final = (1, 7)  # that alerts are remembered, without and with recipients
+_TITLE: Final = 120  # characters
+_TYPES: Final = {
+    "execution_finished": "success",
+    "deployment_recovered": "success",
+    "service_recovered": "success",
+    "execution_failed": "failure",
+    "deployment_unhealthy": "failure",
+    "deployment_failed": "failure",
+    "service_critical": "failure",
+}
+
+_Told = TypeVar("_Told")
+
+_log = structlog.get_logger(__name__)
+
+
+class Sender:
+    """`run` sends for ever; `hear` says that there is something new.
+
+    `tried(sent)` is called after each try, `waiting(count)` at each look.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        recipients: Sequence[Recipient],
+        public_url: str | None = None,
+        *,
+        tried: Callable[[bool], None] = lambda _sent: None,
+        waiting: Callable[[int], None] = lambda _count: None,
+    ) -> None:
+        self._outbox, self._recipients, self._public_url = outbox, recipients, public_url
+        self._names = [recipient.name for recipient in recipients]
+        self._tried, self._waiting = tried, waiting
+        self._news = asyncio.Event()
+        self._looks = {name: asyncio.Event() for name in self._names}
+        self._away = False
+
+    def hear(self) -> None:
+        """Somebody put an alert into the outbox."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send for ever; returns only by cancellation."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tidy())
+                if self._recipients:
+                    group.create_task(self._watch())
+                for recipient in self._recipients:
+                    group.create_task(self._serve(recipient))
+        finally:
+            self._waiting(0)  # it is another server's to say
+
+    async def give(self, recipient: Recipient, alert: Alert) -> str | None:
+        """Hand an alert to a recipient, whether or not it is in the outbox; None once it is accepted, else why not."""
+        error = await recipient.give(*words(alert, self._public_url), _TYPES.get(alert.kind, "warning"))
+        self._tried(error is None)
+        return error
+
+    async def _watch(self) -> None:
+        while True:
+            self._news.clear()
+            await self._patiently(lambda: self._outbox.await_hints(HINTS))
+            await self._look()
+            if await _within(LOOK, self._news):
+                # whatever comes now is seen at the next look, and need not say so
+                await self._patiently(lambda: self._outbox.await_hints(0))
+                await self._look()
+                await asyncio.sleep(BUSY)
+
+    async def _look(self) -> None:
+        for look in self._looks.values():
+            look.set()
+        self._waiting(await self._patiently(self._outbox.waiting))
+
+    async def _serve(self, recipient: Recipient) -> None:
+        backoff, failing, look = Backoff(*RETRY), False, self._looks[recipient.name]
+        while True:
+            look.clear()
+            alert = await self._patiently(lambda: self._outbox.claim(recipient.name, LEASE))
+            if alert is None:
+                seconds = await self._patiently(lambda: self._outbox.next_attempt(recipient.name))
+                await _within(LOOK if seconds is None else min(max(seconds, 0.05), LOOK), look)
+                continue
+            error = await self.give(recipient, alert)
+            if error is None:
+                await self._note_sent(alert, recipient.name, failing)
+                backoff.reset()
+            else:
+                await self._note_failed(alert, recipient.name, error, backoff.draw(), news=not failing)
+            failing = error is not None
+
+    async def _note_sent(self, alert: Alert, name: str, failed: bool) -> None:
+        await self._patiently(lambda: self._outbox.sent(alert, name, self._names))
+        if failed:
+            _log.info("alerts are delivered again", recipient=name)
+            await self._patiently(lambda: self._outbox.recovered(name))
+
+    async def _note_failed(self, alert: Alert, name: str, error: str, seconds: float, *, news: bool) -> None:
+        if news:
+            _log.warning("an alert was not delivered, and is tried again", recipient=name, reason=error)
+        await self._patiently(lambda: self._outbox.failed(alert, name, error, seconds))
+
+    async def _tidy(self) -> None:
+        days = DAYS[bool(self._recipients)]
+        while True:
+            more = await self._patiently(lambda: self._outbox.forget(days))
+            await asyncio.sleep(0.1 if more else TIDY)
+
+    async def _patiently(self, act: Callable[[], Awaitable[_Told]]) -> _Told:
+        """Do it, as often as needed until the database is there."""
+        backoff = Backoff(0.25, LOOK)
+        while True:
+            try:
+                told = await act()
+            except (SQLAlchemyError, OSError) as error:
+                if not self._away:
+                    _log.warning("alerts wait for the database", reason=reason(error))
+                self._away = True
+                await asyncio.sleep(backoff.draw())
+            else:
+                self._away = False
+                return told
+
+
+def words(alert: Alert, public_url: str | None) -> tuple[str, str]:
+    """What people read: a title, and the fact with since when and a link, if there is one."""
+    head = alert.fact.partition("\n")[0]
+    title = head if len(head) <= _TITLE else f"{head[: _TITLE - 1]}…"
+    return title, "\n".join(filter(None, (alert.fact, f"Since {timestamp(alert.since)}", link(alert, public_url))))
+
+
+def link(alert: Alert, public_url: str | None) -> str | None:
+    """Where to look: the alert's own address, or its path below `public_url`; None where neither is known."""
+    if alert.link and "://" in alert.link:
+        return alert.link
+    return f"{public_url.rstrip('/')}/{(alert.link or '').lstrip('/')}" if public_url else None
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it happened within so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

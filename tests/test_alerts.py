@@ -1,0 +1,228 @@
+"""What is in the outbox reaches everybody who is to know, at least once, and delays nobody."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from stability.alerts import recipients
+from stability.alerts.outbox import Alert, Outbox
+from stability.alerts.sender import Sender, words
+from stability.database import Database as Pool
+from stability.errors import SettingError
+from tests.fixtures.postgres import Database, fetch
+from tests.fixtures.receivers import PATIENCE, MailServer, Webhook
+
+ALERT = "SELECT stability.alert('execution_failed', '7', 'Execution 7 failed', '2026-01-01T12:00Z', '/#executions/7')"
+SETTLED = "SELECT count(*) FROM stability.outbox WHERE sent_at IS NOT NULL"
+ALERTS = "SELECT stability.alert('execution_failed', n::text, n::text, now()) FROM generate_series(1, %s) AS n"
+
+
+@asynccontextmanager
+async def sending(database: Database, *urls: str, public_url: str | None = None) -> AsyncIterator[Sender]:
+    """A sender at work, with the server's least rights."""
+    pool = Pool(database.server_dsn)
+    sender = Sender(Outbox(pool), recipients.parse(" ".join(urls)), public_url)
+    task = asyncio.create_task(sender.run())
+    try:
+        yield sender
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await pool.close()
+    assert task.cancelled()
+
+
+async def later(fact: Callable[[], object]) -> None:
+    """Return once it holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 -- nobody announces it
+            await asyncio.sleep(0.01)
+
+
+async def test_a_webhook_gets_the_fact_since_when_and_a_link(database: Database, webhook: Webhook) -> None:
+    """What was in the outbox before the sender came is sent, and marked as sent after that."""
+    fetch(database.dsn, ALERT)
+    async with sending(database, webhook.url, public_url="https://status.example/s/"):
+        got = await asyncio.to_thread(webhook.next)
+        await later(lambda: fetch(database.dsn, SETTLED) == [1])
+
+    assert got["title"] == "Execution 7 failed"
+    assert got["message"] == (
+        "Execution 7 failed\nSince 2026-01-01T12:00:00.000Z\nhttps://status.example/s/#executions/7"
+    )
+    assert got["type"] == "failure"
+
+
+async def test_a_mail_says_the_same(database: Database, mail_server: MailServer) -> None:
+    """The title is its subject."""
+    fetch(database.dsn, ALERT)
+    async with sending(database, mail_server.url):
+        got = await asyncio.to_thread(mail_server.next)
+
+    assert got["Subject"] == "Execution 7 failed"
+    assert got["To"] == "ops@example.org"
+    body = got.get_body(("plain", "html"))
+    assert body is not None
+    assert "2026-01-01T12:00:00.000Z" in body.get_content()
+
+
+async def test_what_is_refused_is_tried_again(database: Database, webhook: Webhook) -> None:
+    """500, then 200: the attempts and the reason are in the row."""
+    webhook.answers = [500, 200]
+    fetch(database.dsn, ALERT)
+    async with sending(database, webhook.url):
+        await later(lambda: fetch(database.dsn, "SELECT error FROM stability.delivery WHERE error IS NOT NULL"))
+        (error,) = fetch(database.dsn, "SELECT coalesce(error, 'sent meanwhile') FROM stability.delivery")
+        await asyncio.to_thread(webhook.next)
+        await later(lambda: fetch(database.dsn, SETTLED) == [1])
+
+    assert "500" in error or error == "sent meanwhile"
+    assert fetch(database.dsn, "SELECT attempts, error FROM stability.delivery") == [(2, None)]
+
+
+async def test_a_recipient_that_is_away_gets_it_when_it_is_back(database: Database, webhook: Webhook) -> None:
+    """Connections are refused, and then are not."""
+    webhook.stop()
+    fetch(database.dsn, ALERT)
+    async with sending(database, webhook.url):
+        await later(lambda: fetch(database.dsn, "SELECT 1 FROM stability.delivery WHERE error IS NOT NULL"))
+        webhook.start()
+        got = await asyncio.to_thread(webhook.next)
+
+    assert got["title"] == "Execution 7 failed"
+
+
+async def test_who_has_it_does_not_get_it_again(database: Database, webhook: Webhook, other_webhook: Webhook) -> None:
+    """One recipient accepts at once, the other at the third try: the first was asked once."""
+    other_webhook.answers = [500, 500, 200]
+    fetch(database.dsn, ALERT)
+    async with sending(database, webhook.url, other_webhook.url):
+        await asyncio.to_thread(other_webhook.next)
+        await later(lambda: fetch(database.dsn, SETTLED) == [1])
+
+    assert (webhook.asked, other_webhook.asked) == (1, 3)
+
+
+async def test_a_recipient_that_hangs_delays_nobody(
+    database: Database, webhook: Webhook, other_webhook: Webhook
+) -> None:
+    """Neither another recipient, nor whoever puts alerts into the outbox, nor the end."""
+    other_webhook.answers = [None]
+    async with sending(database, webhook.url, other_webhook.url) as sender:
+        fetch(database.dsn, ALERTS, 20)
+        sender.hear()
+        async with asyncio.timeout(5):
+            for _ in range(20):
+                await asyncio.to_thread(webhook.next)
+        began = time.monotonic()
+    assert time.monotonic() - began < 1
+
+
+async def test_an_alert_that_is_refused_for_good_holds_up_no_other(database: Database, webhook: Webhook) -> None:
+    """What was never tried goes before what failed."""
+    webhook.answers = [400, 200]
+    fetch(database.dsn, ALERT)
+    fetch(database.dsn, ALERTS, 3)
+    async with sending(database, webhook.url):
+        titles = [(await asyncio.to_thread(webhook.next))["title"] for _ in range(4)]
+
+    assert titles == ["1", "2", "3", "Execution 7 failed"]
+
+
+async def test_old_alerts_are_not_sent_to_who_comes_late(database: Database, webhook: Webhook) -> None:
+    """Nobody wants yesterday's alerts when the first recipient is configured."""
+    fetch(database.dsn, ALERTS, 1)
+    fetch(database.dsn, "UPDATE stability.outbox SET created_at = now() - interval '25 hours'")
+    fetch(database.dsn, ALERT)
+    async with sending(database, webhook.url):
+        assert (await asyncio.to_thread(webhook.next))["title"] == "Execution 7 failed"
+        await later(lambda: fetch(database.dsn, SETTLED) == [1])
+
+    assert webhook.asked == 1
+
+
+async def test_what_is_rolled_back_is_not_sent(database: Database, webhook: Webhook) -> None:
+    """The change did not happen."""
+    async with sending(database, webhook.url) as sender:
+        with psycopg.connect(database.dsn) as writer:
+            writer.execute(ALERT.encode())
+            sender.hear()
+            writer.rollback()
+        fetch(database.dsn, ALERTS, 1)
+        sender.hear()
+        assert (await asyncio.to_thread(webhook.next))["title"] == "1"
+
+    assert webhook.asked == 1
+
+
+@pytest.mark.parametrize(("url", "days"), [("", 1), ("json://127.0.0.1:1/", 7)])
+async def test_the_outbox_does_not_grow_for_ever(database: Database, url: str, days: int) -> None:
+    """Old rows go, in batches; without a recipient they are old after a day."""
+    fetch(database.dsn, ALERTS, 2500)
+    fetch(database.dsn, "UPDATE stability.outbox SET created_at = now() - make_interval(days => %s, hours => 1)", days)
+    fetch(database.dsn, "UPDATE stability.outbox SET sent_at = now() WHERE id % 2 = 0")
+    fetch(database.dsn, "SELECT stability.alert('a', 'new', 'b', now())")
+    async with sending(database, url):
+        await later(lambda: fetch(database.dsn, "SELECT subject FROM stability.outbox") == ["new"])
+
+
+async def test_too_many_are_forgotten(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However young they are, the newest are kept."""
+    monkeypatch.setattr("stability.alerts.outbox.KEPT", 10)
+    fetch(database.dsn, ALERTS, 50)
+    async with sending(database):
+        await later(lambda: fetch(database.dsn, "SELECT count(*), max(id) FROM stability.outbox") == [(10, 50)])
+
+
+async def test_a_database_that_is_away_is_waited_for(database: Database, webhook: Webhook) -> None:
+    """The sender goes on where it was."""
+    async with sending(database, webhook.url) as sender:
+        with database.away():
+            sender.hear()
+            await asyncio.sleep(0)
+        fetch(database.dsn, ALERT)
+        sender.hear()
+        await asyncio.to_thread(webhook.next)
+
+    assert webhook.asked == 1
+
+
+def test_without_a_base_there_is_no_link() -> None:
+    """Unless the alert has an address of its own."""
+    alert = Alert(1, "a", "b", f"{'long ' * 40}\nsecond line", datetime(2026, 1, 1, tzinfo=UTC), "/x")
+    title, body = words(alert, None)
+
+    assert len(title) == 120
+    assert body.endswith("second line\nSince 2026-01-01T00:00:00.000Z")
+    assert words(Alert(1, "a", "b", "c", alert.since, "https://x/"), "https://y")[1].endswith("\nhttps://x/")
+    assert words(Alert(1, "a", "b", "c", alert.since), "https://y")[1].endswith("\nhttps://y/")
+
+
+def test_recipients_are_separated_by_spaces_or_commas() -> None:
+    """An address may have commas of its own, and is one recipient however often it is named."""
+    named = recipients.parse("json://a/?to=b,c, json://d/\n json://d/,mailto://u:p@example.org")
+
+    assert [name.partition("-")[0] for name in (recipient.name for recipient in named)] == ["json", "json", "mailto"]
+    assert "u:p" not in "".join(recipient.name for recipient in named)
+
+
+@pytest.mark.parametrize("urls", ["hello", "json://a/ secret://password@b/", "password@b"])
+def test_an_address_that_nobody_knows_is_refused(urls: str) -> None:
+    """In a sentence that names the remedy, and not what may be secret."""
+    with pytest.raises(SettingError, match=r"^STABILITY_NOTIFY_URLS: address number \d .* write addresses") as refused:
+        recipients.parse(urls)
+
+    assert "password@b" not in str(refused.value)
+
+
+def test_without_apprise_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra."""
+    monkeypatch.setitem(__import__("sys").modules, "apprise", None)
+    with pytest.raises(SettingError, match="pip install 'pg-stability\\[alerts\\]'"):
+        recipients.parse("json://a/")
+    assert recipients.parse(" ") == ()
