@@ -13,9 +13,9 @@ AS $$
             WHEN source.group_column IS NULL THEN
                 format(E'(SELECT %s FROM %s AS t\n  WHERE %s LIMIT %s)', columns, source.relation, condition, bound)
             ELSE
-                format(E'(SELECT %s FROM (SELECT DISTINCT g.key FROM (%s\n) AS g (key)) AS g\n'
-                    '  CROSS JOIN LATERAL (SELECT * FROM %s AS t WHERE t.%I = g.key\n  AND %s LIMIT %s) AS t)',
-                    columns, source.groups, source.relation, source.group_column, condition, bound)
+                format(E'(SELECT t.* FROM (SELECT DISTINCT g.key FROM (%s\n) AS g (key)) AS g\n'
+                    '  CROSS JOIN LATERAL (SELECT %s FROM %s AS t WHERE t.%I = g.key\n  AND %s LIMIT %s) AS t)',
+                    source.groups, columns, source.relation, source.group_column, condition, bound)
         END, E'\nUNION ALL\n')
     FROM coalesce(probe_limit::text, 'ALL') AS bound,
         format(E'(%s\n) IS NOT FALSE', source.active_when) AS active,

@@ -3,7 +3,8 @@
 DO $$
 DECLARE
     details CONSTANT text := 'public.get_analytics_tasks_in_progress(), stability.import_jobs_in_progress(integer),'
-        ' stability.analytics_tasks_in_progress(integer), stability.count_active(text)';
+        ' stability.analytics_tasks_in_progress(integer), stability.count_active(text),'
+        ' stability.unchanged(integer)';
     grants record;
 BEGIN
     REVOKE ALL ON ALL FUNCTIONS IN SCHEMA stability FROM PUBLIC;
@@ -26,7 +27,7 @@ BEGIN
             stability.arm(bigint, interval), stability.disarm(bigint[]),
             stability.expire_executions(jsonb, interval, interval, integer),
             stability.prune_status_log(interval, integer),
-            stability.alert(text, text, text, timestamptz, text) TO stability_server;
+            stability.alert(text, text, text, timestamptz, text), stability.look_for_stuck(interval) TO stability_server;
         GRANT SELECT, UPDATE, DELETE ON stability.outbox TO stability_server;
         GRANT SELECT, INSERT, UPDATE, DELETE ON stability.delivery TO stability_server;
         GRANT SELECT, UPDATE ON SEQUENCE stability.alerts_awaited TO stability_server;

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from stability import access, answers, health, hints, openapi, operations, pages, revision, stream
 from stability.admission import Admission
+from stability.alerts import TOPIC, Alerts
 from stability.announcer import Announcer
 from stability.database import Database
 from stability.duty import Duties
@@ -31,7 +32,9 @@ Background: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 class Stability:
     """The parts of one server, joined: the listener's hints go to the refreshers, what they read goes to the hub."""
 
-    def __init__(self, settings: Settings, conninfo: str, monitors: Sequence[Monitor]) -> None:
+    def __init__(
+        self, settings: Settings, conninfo: str, monitors: Sequence[Monitor], *, alerting: bool = False
+    ) -> None:
         self.settings, self.monitors = settings, monitors
         self.metrics = Metrics(settings.worker)
         self.hub = Hub(encode)
@@ -52,7 +55,9 @@ class Stability:
         )
         self.announcer = Announcer(self.hub, direct)
         self.around = Around(self.desk, settings, self.hub)
-        self.duties = Duties(direct, [duty for monitor in monitors for duty in monitor.duties(self.around)])
+        self.alerts = self._alerts() if alerting else None
+        duties = [duty for monitor in monitors for duty in monitor.duties(self.around)]
+        self.duties = Duties(direct, [*duties, *(self.alerts.duties if self.alerts else ())])
         self._condition("lost")
         for refresher in self.refreshers:
             refresher.lost()  # the first frame of the first client says unknown, not nothing
@@ -70,11 +75,22 @@ class Stability:
         self.metrics.follow(monitor.topic, lambda: refresher.waiting, lambda: refresher.fence_age)
         return refresher
 
+    def _alerts(self) -> Alerts:
+        return Alerts(
+            self.settings,
+            self.desk,
+            self.hub,
+            tried=self.metrics.alerted,
+            waiting=self.metrics.alerts_waiting.set,
+        )
+
     def _heard(self, channel: str, payload: str) -> None:
         self.metrics.hints.labels(channel).inc()
         hint = hints.parse(channel, payload)
         if hint is None:
             return
+        if self.alerts and hint.topic == TOPIC:
+            self.alerts.hear()
         for monitor, refresher in zip(self.monitors, self.refreshers, strict=True):
             if hint.concerns(monitor.topic) and (channel == hints.CHANGE_CHANNEL or channel in monitor.channels):
                 refresher.hint(hint.keys, hint.armed)
@@ -145,6 +161,7 @@ class Stability:
                         self._beat,
                         *(r.run for r in self.refreshers),
                         self.listener.run,
+                        *([self.alerts.run] if self.alerts else []),
                         *also,
                     )
                     tasks = [group.create_task(part()) for part in parts]
@@ -181,7 +198,7 @@ def create_app(
     conninfo = settings.conninfo if conninfo is None else conninfo
     if conninfo is None:
         raise SettingError("DATABASE_URL", "no database is named: set it, or run `stability up`, which brings its own.")
-    parts = Stability(settings, conninfo, monitors)
+    parts = Stability(settings, conninfo, monitors, alerting=True)
     asked = [replace(each, tag=monitor.title) for monitor in monitors for each in monitor.operations(parts.around)]
     token = settings.token.get_secret_value() if settings.token else None
 

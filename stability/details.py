@@ -25,7 +25,10 @@ _DETAILS: Final = text("""
               FROM stability.analytics_tasks_in_progress(:shown) WITH ORDINALITY t(task, n)) AS analytics_tasks,
            stability.count_active('import_job') AS import_jobs_total,
            stability.count_active('analytics_tasks') AS analytics_tasks_total,
-           coalesce(public.is_system_stable(), false) AS system_stable
+           coalesce(public.is_system_stable(), false) AS system_stable,
+           (SELECT coalesce(json_agg(json_build_object('source', u.source, 'id', u.id, 'since', to_char(
+                       u.since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'seconds', u.seconds)), '[]')
+              FROM (SELECT * FROM stability.unchanged(:shown) ORDER BY since, source LIMIT :shown) u) AS unchanged
 """)
 
 Answer = dict[str, object]
@@ -89,6 +92,15 @@ class Task(Model):
     duration_ms: Value
 
 
+class Unchanged(Model):
+    """An active row of a watched table that nobody has written since then, or for longer."""
+
+    source: str
+    id: Value
+    since: str
+    seconds: int
+
+
 class Details(Model):
     """What is in progress: the first of each kind, and how many there are in all."""
 
@@ -97,6 +109,7 @@ class Details(Model):
     import_jobs_total: int
     analytics_tasks_total: int
     system_stable: bool
+    unchanged: list[Unchanged]
 
 
 def operations(database: Database) -> Sequence[Operation]:

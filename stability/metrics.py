@@ -93,11 +93,24 @@ class Metrics:
             registry=registry,
         )
         self.chunks = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
+        self.alerts_sent = Counter("stability_alerts_sent", "Alerts that a recipient accepted", registry=registry)
+        self.alerts_failed = Counter(
+            "stability_alerts_failed", "Tries to hand an alert to a recipient that failed", registry=registry
+        )
+        self.alerts_waiting = Gauge(
+            "stability_alerts_waiting",
+            "Alerts that not everybody has who is to know, at the server that sends them; else 0",
+            registry=registry,
+        )
 
     def proved(self, seconds: float) -> None:
         """Note how long a canary took."""
         self._canary_delay = seconds
         self.canary.observe(seconds)
+
+    def alerted(self, sent: bool) -> None:
+        """Note a try to hand an alert to a recipient."""
+        (self.alerts_sent if sent else self.alerts_failed).inc()
 
     def told(self, topic: str, seconds: float, hinted: bool) -> None:
         """Note a change of state in `topic`, told `seconds` after its hint, or if not `hinted` the last read."""

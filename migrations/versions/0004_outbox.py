@@ -1,4 +1,4 @@
-"""The outbox of alerts, and what each recipient got of it."""
+"""The outbox of alerts, what each recipient got of it, and since when active rows are as they are."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """An alert is written once per occurrence; the register says whether a sender waits to be told of it."""
+    """An alert is written once per occurrence; the register says until when a sender waits to be told of it."""
     op.execute("""
         CREATE TABLE stability.outbox (
             id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT outbox_pkey PRIMARY KEY,
@@ -38,10 +38,21 @@ def upgrade() -> None:
     """)
     op.execute("CREATE INDEX delivery_unsent ON stability.delivery (recipient) WHERE sent_at IS NULL")
     op.execute("CREATE SEQUENCE stability.alerts_awaited AS bigint MINVALUE 0 START 0")
+    op.execute("""
+        CREATE TABLE stability.seen_active (
+            source text NOT NULL
+                CONSTRAINT seen_active_source_fkey REFERENCES stability.source (name) ON DELETE CASCADE,
+            mark text NOT NULL,
+            id jsonb,
+            since timestamptz NOT NULL,
+            told_at timestamptz,
+            CONSTRAINT seen_active_pkey PRIMARY KEY (source, mark)
+        )
+    """)
 
 
 def downgrade() -> None:
     """Forget the alerts."""
     op.execute("DROP FUNCTION IF EXISTS stability.alert(text, text, text, timestamptz, text)")
-    op.execute("DROP TABLE stability.delivery, stability.outbox")
+    op.execute("DROP TABLE stability.delivery, stability.outbox, stability.seen_active")
     op.execute("DROP SEQUENCE stability.alerts_awaited")

@@ -36,7 +36,7 @@ _SENT: Final = text("""
 # Two recipients that are served at the same moment each look after their own commit, so the later one sees both.
 _SETTLED: Final = text("""
     UPDATE stability.outbox o SET sent_at = clock_timestamp()
-     WHERE o.id = :alert AND o.sent_at IS NULL AND NOT EXISTS (
+     WHERE (o.id = :alert OR CAST(:alert AS bigint) IS NULL) AND o.sent_at IS NULL AND NOT EXISTS (
         SELECT FROM unnest(CAST(:recipients AS text[])) AS r (name)
          WHERE NOT EXISTS (SELECT FROM stability.delivery d
                             WHERE d.alert = o.id AND d.recipient = r.name AND d.sent_at IS NOT NULL))
@@ -46,9 +46,8 @@ _FAILED: Final = text("""
        SET error = :error, next_attempt_at = clock_timestamp() + make_interval(secs => :seconds)
      WHERE alert = :alert AND recipient = :recipient
 """)
-_RECOVERED: Final = text("""
-    UPDATE stability.delivery SET next_attempt_at = clock_timestamp()
-     WHERE recipient = :recipient AND sent_at IS NULL AND error IS NOT NULL
+_AGAIN: Final = text("""
+    UPDATE stability.delivery SET next_attempt_at = clock_timestamp() WHERE recipient = :recipient AND sent_at IS NULL
 """)
 _NEXT: Final = text("""
     SELECT date_part('epoch', min(d.next_attempt_at) - clock_timestamp())
@@ -109,16 +108,23 @@ class Outbox:
             async with self._database.writing() as connection:
                 await connection.execute(statement, values)
 
+    async def begin(self, recipients: list[str]) -> None:
+        """Settle what all who are left have, and make due what a sender that died was about to send."""
+        async with self._database.writing() as connection:
+            await connection.execute(_SETTLED, {"alert": None, "recipients": recipients})
+        for recipient in recipients:
+            await self.try_again(recipient)
+
     async def failed(self, alert: Alert, recipient: str, error: str, seconds: float) -> None:
         """Note why `recipient` did not take it; it is tried again after so many seconds."""
         values = {"alert": alert.id, "recipient": recipient, "error": error, "seconds": seconds}
         async with self._database.writing() as connection:
             await connection.execute(_FAILED, values)
 
-    async def recovered(self, recipient: str) -> None:
-        """It takes alerts again: all that it refused are tried now."""
+    async def try_again(self, recipient: str) -> None:
+        """What it refused, or what a sender that died was about to give it, is due now."""
         async with self._database.writing() as connection:
-            await connection.execute(_RECOVERED, {"recipient": recipient})
+            await connection.execute(_AGAIN, {"recipient": recipient})
 
     async def next_attempt(self, recipient: str) -> float | None:
         """Seconds until something is to be tried again."""

@@ -6,6 +6,8 @@ between a hint says that there is something.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from time import monotonic
 from typing import Final, TypeVar
 
 import structlog
@@ -23,6 +25,7 @@ BUSY: Final = 1.0  # seconds between looks while alerts come one after the other
 HINTS: Final = 3 * LOOK  # seconds for which hints are asked for, at each look
 LEASE: Final = 2 * PATIENCE  # seconds after which an alert whose sender died is another's
 RETRY: Final = (1.0, 600.0)  # seconds, first and longest bound of the wait for another try
+HANDOVER: Final = 30.0  # seconds within which the loss of the database ends a duty and the proof of the state
 TIDY: Final = 600.0  # seconds between looks for what can be forgotten
 DAYS: Final = (1, 7)  # that alerts are remembered, without and with recipients
 _TITLE: Final = 120  # characters
@@ -56,12 +59,18 @@ class Sender:
         tried: Callable[[bool], None] = lambda _sent: None,
         waiting: Callable[[int], None] = lambda _count: None,
     ) -> None:
-        self._outbox, self._recipients, self._public_url = outbox, recipients, public_url
+        self.recipients = recipients
+        self._outbox, self._public_url = outbox, public_url
         self._names = [recipient.name for recipient in recipients]
         self._tried, self._waiting = tried, waiting
         self._news = asyncio.Event()
         self._looks = {name: asyncio.Event() for name in self._names}
         self._away = False
+        self._at_work, self._left = False, -inf
+
+    def responsible(self, since: float) -> bool:
+        """Whether this server sends alerts, or did at about that moment (in monotonic seconds)."""
+        return self._at_work or self._left > since - HANDOVER
 
     def hear(self) -> None:
         """Somebody put an alert into the outbox."""
@@ -69,14 +78,17 @@ class Sender:
 
     async def run(self) -> None:
         """Send for ever; returns only by cancellation."""
+        self._at_work = True
         try:
+            await self._patiently(lambda: self._outbox.begin(self._names))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tidy())
-                if self._recipients:
+                if self.recipients:
                     group.create_task(self._watch())
-                for recipient in self._recipients:
+                for recipient in self.recipients:
                     group.create_task(self._serve(recipient))
         finally:
+            self._at_work, self._left = False, monotonic()
             self._waiting(0)  # it is another server's to say
 
     async def give(self, recipient: Recipient, alert: Alert) -> str | None:
@@ -122,7 +134,7 @@ class Sender:
         await self._patiently(lambda: self._outbox.sent(alert, name, self._names))
         if failed:
             _log.info("alerts are delivered again", recipient=name)
-            await self._patiently(lambda: self._outbox.recovered(name))
+            await self._patiently(lambda: self._outbox.try_again(name))
 
     async def _note_failed(self, alert: Alert, name: str, error: str, seconds: float, *, news: bool) -> None:
         if news:
@@ -130,7 +142,7 @@ class Sender:
         await self._patiently(lambda: self._outbox.failed(alert, name, error, seconds))
 
     async def _tidy(self) -> None:
-        days = DAYS[bool(self._recipients)]
+        days = DAYS[bool(self.recipients)]
         while True:
             more = await self._patiently(lambda: self._outbox.forget(days))
             await asyncio.sleep(0.1 if more else TIDY)
