@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
 from stability.admission import Admission
@@ -24,6 +25,7 @@ _END: Final = b"0\r\n\r\n"  # the chunk after which HTTP/1.1 has no more
 
 # What follows a place: one chunk, the place after it, and whether there is more to tell then.
 _Next: TypeAlias = tuple[bytes, Place, bool]
+_NOBODY: Final = Place(frozenset())  # where nobody is
 
 
 class Feed(Protocol):
@@ -51,7 +53,7 @@ class Fanout:
         self._visits: deque[Connection] = deque()  # who can take more, beside it
         self._again = self._running = False
         self._shared: dict[Place, _Next] = {}  # by place, for one slice
-        self._last: tuple[Place | None, _Next | None] = None, None  # found last, since most are at the same place
+        self._common = _NOBODY, b"", _NOBODY  # where most are: that place, what follows it, the place after
         hub.call(self._wake)
 
     @property
@@ -83,16 +85,15 @@ class Fanout:
 
     def next(self, feed: Feed) -> tuple[bytes, bool]:
         """What `feed` has to tell next, as a chunk, and whether there is more then. Nothing is no news. Moves on."""
+        if not feed.live:
+            return chunk_of(feed.read()), self.is_behind(feed)
         before = feed.place
-        place, known = self._last
-        if known is None or before is not place:
-            if not feed.live:
-                return chunk_of(feed.read()), self.is_behind(feed)
-            known = self._shared.get(before)
-            if known is None:
-                known = self._shared[before] = chunk_of(feed.read()), feed.place, self.is_behind(feed)
-            self._last = before, known
+        known = self._shared.get(before)
+        if known is None:
+            known = self._shared[before] = chunk_of(feed.read()), feed.place, self.is_behind(feed)
         chunk, feed.place, behind = known
+        if chunk and not behind:
+            self._common = before, chunk, feed.place
         return chunk, behind
 
     def _wake(self) -> None:
@@ -113,17 +114,33 @@ class Fanout:
             self._again = False
             self._behind.extend(self._connections)
         self._shared.clear()
-        self._last = None, None
-        written = 0
-        for waiting in (self._behind, self._visits):
-            next_one = waiting.popleft
-            for _ in range(min(SLICE, len(waiting))):
-                written += next_one().tell()
-        self._sent(written)
+        self._common = _NOBODY, b"", _NOBODY
+        self._sent(self._tell(self._behind) + self._tell(self._visits))
         if self._behind or self._visits or self._again:
             asyncio.get_running_loop().call_soon(self._slice)
         else:
             self._running = False
+
+    def _tell(self, waiting: deque["Connection"]) -> int:
+        """Tell some; returns how many chunks. What most of them hear is written here, where each call less counts."""
+        next_one, write, told = waiting.popleft, os.write, 0
+        place, chunk, after = self._common
+        for _ in range(min(SLICE, len(waiting))):
+            connection = next_one()
+            feed, descriptor = connection.feed, connection.descriptor
+            if feed.place is not place or descriptor is None:
+                told += connection.tell()
+                place, chunk, after = self._common
+                continue
+            told += 1
+            feed.place = after
+            try:
+                written = write(descriptor, chunk)
+            except OSError:  # the buffers are full, or it is gone: the transport notices
+                written = 0
+            if written < len(chunk):
+                connection.keep(chunk[written:])
+        return told
 
 
 class Connection(asyncio.Protocol):
@@ -132,12 +149,13 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_chunked",
         "_deadline",
-        "_descriptor",
         "_fanout",
         "_gone",
         "_paused",
         "_remarks",
+        "_socket",
         "_transport",
+        "descriptor",
         "feed",
     )
 
@@ -153,7 +171,9 @@ class Connection(asyncio.Protocol):
         self._fanout, self.feed, self._transport = fanout, feed, transport
         self._chunked, self._gone = chunked, gone
         plain = transport.get_extra_info("sslcontext") is None
-        self._descriptor = transport.get_extra_info("socket").fileno() if plain else None
+        self._socket: int | None = transport.get_extra_info("socket").fileno() if plain else None
+        self.descriptor = self._socket
+        """Its socket's, while nothing waits in the transport, past which one may write then."""
         self._paused, self._remarks = False, 0
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -176,19 +196,31 @@ class Connection(asyncio.Protocol):
             self._fanout.visit(self)
         return 1
 
+    def begin(self, first: bytes) -> None:
+        """Take the transport over: `first`, then everything else."""
+        self._transport.set_protocol(self)
+        self._transport.set_write_buffer_limits(1)  # at 0, TLS takes empty buffers for full ones
+        self._write(first)
+        self._fanout.join(self)
+
+    def keep(self, frames: bytes) -> None:
+        """The transport writes them, as soon as it can."""
+        self.descriptor = None
+        self._transport.write(frames)
+
     def _write(self, frames: bytes) -> None:
         """Past the transport where nothing waits in it, which spares some; what is left over it keeps."""
+        self.descriptor = None if self._transport.get_write_buffer_size() else self._socket
         written = 0
-        if self._descriptor is not None and self._transport.get_write_buffer_size() == 0:
-            try:
-                written = os.write(self._descriptor, frames)
-            except OSError:  # the buffers are full, or it is gone: the transport notices
-                written = 0
+        if self.descriptor is not None:
+            with suppress(OSError):  # the buffers are full, or it is gone: the transport notices
+                written = os.write(self.descriptor, frames)
         if written < len(frames):
-            self._transport.write(frames[written:])
+            self.keep(frames[written:])
 
     def shutdown(self) -> None:
         """Say goodbye and end; uvicorn calls this as well, for all of its connections."""
+        self.descriptor = None
         if self._paused:
             self._transport.abort()
         elif not self._transport.is_closing():
@@ -206,17 +238,18 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The buffers are full: from now on the client has to read."""
-        self._paused = True
+        self._paused, self.descriptor = True, None
         self._deadline = asyncio.get_running_loop().call_later(READ_DEADLINE, self._transport.abort)
 
     def resume_writing(self) -> None:
         """It has read."""
-        self._paused = False
+        self._paused, self.descriptor = False, self._socket
         self._forget_deadline()
         self._fanout.visit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature is asyncio's
         """It is gone."""
+        self.descriptor = None  # will be somebody else's
         self._forget_deadline()
         self._fanout.leave(self)
         self._gone(self)

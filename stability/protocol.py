@@ -141,14 +141,11 @@ class Protocol(HttpToolsProtocol):
         self._leave(cycle)
         connection = Connection(fanout, feed, self.transport, chunked=chunked, gone=self.connections.discard)
         self.connections.add(connection)  # type: ignore[arg-type]
-        self.transport.set_protocol(connection)
-        self.transport.set_write_buffer_limits(1)  # at 0, TLS takes empty buffers for full ones
         if chunked:
             first = bytes(held) + chunk_of(opening)
         else:  # uvicorn forgets that HTTP/1.0 knows no chunks
             first = re.sub(rb"(?i)transfer-encoding: chunked\r\n", b"", bytes(held)) + opening
-        self.transport.write(first)
-        fanout.join(connection)
+        connection.begin(first)
         return True
 
     def _leave(self, cycle: RequestResponseCycle) -> None:
