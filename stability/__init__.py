@@ -4,7 +4,8 @@
                                                                       │ reads committed rows              │
                                                                    database ◀──── details (on demand) ◀───┘
 
-`stream` says what a client has to be told, `protocol` hands its connection off, `fanout` writes to all of those.
+`stream` says what a client has to be told, `protocol` hands its connection off, `fanout` writes to all of those;
+`express` lets a herd in that asks for nothing else than the badge.
 
 The import rule: `database` and `hub` know no other part; the listener gets callables, refresher and stream the hub.
 `app` joins the parts into a server, `direct` into a follower without one; only `run` owns processes. `monitors/` holds

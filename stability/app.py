@@ -18,6 +18,7 @@ from stability.announcer import Announcer
 from stability.database import Database
 from stability.duty import Duties
 from stability.errors import SettingError
+from stability.fanout import Fanout
 from stability.frames import HEARTBEAT, LISTENER, SYSTEM, encode, timestamp
 from stability.hub import Hub, Row
 from stability.listener import Listener
@@ -200,6 +201,8 @@ def create_app(
         raise SettingError("DATABASE_URL", "no database is named: set it, or run `stability up`, which brings its own.")
     parts = Stability(settings, conninfo, monitors, alerting=True)
     asked = [replace(each, tag=monitor.title) for monitor in monitors for each in monitor.operations(parts.around)]
+    admission = Admission(parts.hub, settings.max_streams, settings.max_streams_per_address)
+    fanout = Fanout(parts.hub, admission, parts.metrics.chunks.inc)
     token = settings.token.get_secret_value() if settings.token else None
 
     def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
@@ -210,8 +213,9 @@ def create_app(
             *stream.routes(
                 parts.hub,
                 [monitor.topic for monitor in monitors],
-                Admission(parts.hub, settings.max_streams, settings.max_streams_per_address),
+                admission,
                 parts.metrics,
+                fanout,
                 look=parts.look,
                 begun=parts.database.begun,
             ),
@@ -230,4 +234,12 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.drain = parts.hub.close
+    # The middleware above, of which such a request knows nothing: it is let in, and its answer says so much more.
+    app.state.offer = stream.offer(
+        parts.hub,
+        admission,
+        fanout,
+        more=[(b"vary", b"Origin")],
+        unless=["origin"] if settings.allowed_origins else [],
+    )
     return app

@@ -1,4 +1,4 @@
-"""What we change in uvicorn's HTTP protocol: bounds, and the hand-off. Nothing else knows the inside of it."""
+"""What we change in uvicorn's HTTP protocol: bounds, and the hand-off. Only express.py knows its inside as well."""
 
 import asyncio
 import re
@@ -15,14 +15,14 @@ ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
 LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here
 LONGEST_QUEUE: Final = 16  # requests behind one that is not answered yet; each costs kilobytes
 _CHUNKED: Final = b"\r\ntransfer-encoding: chunked"
-# All that this file uses of uvicorn's inside, which any version may change; a test finds what is forgotten here.
+# What this file and express.py use of uvicorn's inside, which any version may change; a test finds what is forgotten.
 RELIED_ON: Final[dict[type, str]] = {
     HttpToolsProtocol: "_unset_keepalive_if_required connection_lost connection_made connections cycle data_received"
     " flow loop on_headers_complete on_message_begin on_response_complete parser pause_writing pipeline resume_writing"
     " scope server_state transport",
     RequestResponseCycle: "response_complete scope send transport",
     FlowControl: "resume_reading",
-    ServerState: "total_requests",
+    ServerState: "connections default_headers total_requests",
 }
 
 
@@ -53,6 +53,13 @@ class Protocol(HttpToolsProtocol):
         """A client came: it has to ask."""
         super().connection_made(transport)
         self._await_request()
+
+    def take_over(self, transport: asyncio.Transport, data: bytes, until: float) -> None:
+        """It came to somebody else, who had this from it; the time to ask goes on, until then."""
+        super().connection_made(transport)
+        self._asks = self.loop.call_at(until, transport.abort)
+        transport.set_protocol(self)
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """It asks, or goes on asking during an answer, within bounds."""

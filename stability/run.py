@@ -184,7 +184,7 @@ def _child(settings: Settings, conninfo: str, sockets: list[socket.socket]) -> N
 def _server(settings: Settings, conninfo: str, also: Sequence[Background] = ()) -> Server:
     settings = settings.model_copy(update={"max_streams": room_for(settings.max_streams)})
     app = create_app(settings, conninfo=conninfo, also=also)
-    return Server(app, settings, app.state.drain)
+    return Server(app, settings, app.state.drain, app.state.offer)
 
 
 async def _migrated(conninfo: str) -> None:

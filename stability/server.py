@@ -13,6 +13,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
+from stability.feed import Offer
 from stability.settings import Settings
 from stability.sockets import BACKLOG
 
@@ -25,11 +26,11 @@ _log = structlog.get_logger(__name__)
 class Server(uvicorn.Server):
     """Drains at SIGTERM or Ctrl-C within `DRAIN`, and returns instead of dying of the signal again."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, drain: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, drain: Callable[[], None], offer: Offer) -> None:
         # The browser's address counts only when a proxy that we trust names it: uvicorn reads FORWARDED_ALLOW_IPS.
         config = uvicorn.Config(
             app,
-            http=_protocol(),
+            http=_protocol(offer),  # type: ignore[arg-type]  # it only calls it
             ws="none",
             lifespan="on",
             log_config=None,
@@ -86,16 +87,16 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _protocol() -> type[asyncio.Protocol] | Literal["auto"]:
-    """Ours, which hands streams off; uvicorn's own where this uvicorn is not one that we know."""
+def _protocol(offer: Offer) -> Callable[..., asyncio.Protocol] | Literal["auto"]:
+    """Ours, which begins streams and hands them off; uvicorn's own where this uvicorn is not one that we know."""
     try:
-        from stability import protocol  # noqa: PLC0415 -- what it imports may have gone from a new uvicorn
+        from stability import express, protocol  # noqa: PLC0415 -- what it imports may have gone from a new uvicorn
     except ImportError as error:
         lacking = str(error)
     else:
         lacking = ", ".join(protocol.missing())
         if not lacking:
-            return protocol.Protocol
+            return express.Express(offer)
     _log.warning(
         "this uvicorn is unknown: streams are not handed off and cost more, and slow requests have no deadline",
         uvicorn=uvicorn.__version__,

@@ -6,7 +6,7 @@ stream, since a browser's EventSource never comes back after an error.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from sse_starlette import EventSourceResponse
@@ -18,7 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from stability.admission import RETURN, Admission
 from stability.errors import RequestError
 from stability.fanout import HANDOFF, Fanout
-from stability.frames import HEARTBEAT, LISTENER, SYSTEM, bye, compact, etag, event, spread, status
+from stability.feed import CONTROL, Badge, Feed, Offer
+from stability.frames import LISTENER, SYSTEM, bye, compact, etag, event, spread, status
 from stability.hub import Change, Hub, Place
 from stability.metrics import Metrics
 from stability.snapshot import unbegun
@@ -26,6 +27,7 @@ from stability.snapshot import unbegun
 SEND_DEADLINE: Final = 60.0  # seconds until a client that does not read is given up where another server serves us
 LONGEST_WAIT: Final = 60.0  # seconds of one long poll
 LONGEST_NUMBER: Final = 15  # digits of a version or a transaction that a client may name
+BADGE: Final = "/api/system-status/live"
 HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
@@ -38,6 +40,7 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
     topics: Sequence[str],
     admission: Admission,
     metrics: Metrics,
+    fanout: Fanout,
     *,
     look: Callable[[], Awaitable[None]],
     begun: Callable[[int], Awaitable[bool]],
@@ -48,27 +51,18 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
     transaction yet.
     """
     metrics.clients.set_function(lambda: admission.streams)
-    fanout = Fanout(hub, admission, metrics.chunks.inc)
-    control = frozenset({LISTENER[0], HEARTBEAT[0]})
-    alone = control | {SYSTEM[0]}
-    openings: dict[int, bytes] = {}  # the current version's
+    badge = Badge(hub)
 
-    def stream(request: Request, opening: bytes, place: Place, then: frozenset[str] | None = None) -> Response | Stream:
-        address = request.client.host if request.client else ""
-        if limit := admission.full(address):
+    def stream(opening: bytes, feed: Feed) -> Response | Stream:
+        if limit := admission.full(feed.address):
             metrics.refused.labels(limit).inc()
             return Response(bye(RETURN), headers={**HEADERS, "Connection": "close"}, media_type="text/event-stream")
-        return Stream(opening, Feed(hub, address, place, then), fanout, admission, metrics)
+        return Stream(opening, feed, fanout, admission, metrics)
 
     async def system_live(request: Request) -> Response | Stream:
         """The badge's own: the system's row, the listener's condition and heartbeats."""
-        if hub.version not in openings:
-            state, _ = hub.read(Place(frozenset({SYSTEM[0]})))
-            condition, _ = hub.read(Place(frozenset({LISTENER[0]})))
-            openings.clear()
-            openings[hub.version] = state + condition
-        place = Place(alone, hub.version, hub.version)
-        return stream(request, b"retry: %d\n" % spread() + openings[hub.version], place)
+        opening, feed = badge.begin(_address(request))
+        return stream(opening, feed)
 
     async def live(request: Request) -> Response | Stream:
         """Every row of some topics: what is newer than the client's cursor, then `ready`, then changes."""
@@ -76,7 +70,7 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
         cursor = _cursor(request, hub)
         snapshot = Place(wanted | {LISTENER[0]}, cursor, cursor)
         hello = event({"epoch": hub.epoch, "topics": sorted(wanted)}, "hello", retry=spread())
-        return stream(request, hello, snapshot, wanted | control)
+        return stream(hello, Feed(hub, _address(request), snapshot, wanted | CONTROL))
 
     async def system(request: Request) -> Response:
         since, wait = request.query_params.get("since"), _seconds(request.query_params)
@@ -95,41 +89,29 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
         return Response(body, media_type="application/json", headers=headers)
 
     return [
-        Route("/api/system-status/live", system_live),
+        Route(BADGE, system_live),
         Route("/api/live", live),
         Route("/api/system-status", system),
     ]
 
 
-class Feed:
-    """What one client has yet to be told: a snapshot first, closed by `ready`, if `then` names what follows it."""
+def offer(
+    hub: Hub, admission: Admission, fanout: Fanout, *, more: Sequence[tuple[bytes, bytes]], unless: Collection[str]
+) -> Offer:
+    """The badge's stream. Middleware adds `more` to its head, and something else for a request with one of `unless`."""
+    badge = Badge(hub)
 
-    __slots__ = ("_then", "address", "hub", "place")
+    def begin(address: str) -> tuple[bytes, Feed] | None:
+        return None if admission.full(address) else badge.begin(address)
 
-    def __init__(self, hub: Hub, address: str, place: Place, then: frozenset[str] | None = None) -> None:
-        self.hub, self.address, self.place, self._then = hub, address, place, then
-
-    @property
-    def live(self) -> bool:
-        """Whether nothing but changes is left to tell."""
-        return self._then is None
-
-    def read(self) -> bytes:
-        """The next frames, or nothing when there is no news; moves on."""
-        frames, self.place = self.hub.read(self.place)
-        if frames or self._then is None:
-            return frames
-        version = self.place.cursor
-        self.place, self._then = Place(self._then, version, version), None
-        return event({"version": version}, "ready", f"{self.hub.epoch}-{version}")
+    return Offer(BADGE, [*_HEAD, *more], unless, begin, fanout)
 
 
-_HEAD: Final = Response(media_type="text/event-stream", headers=HEADERS).raw_headers
-START: Final[Message] = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [header for header in _HEAD if header[0] != b"content-length"],
-}
+_HEAD: Final = [
+    header
+    for header in Response(media_type="text/event-stream", headers=HEADERS).raw_headers
+    if header[0] != b"content-length"
+]
 
 
 class Stream:
@@ -147,9 +129,8 @@ class Stream:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         handoff = scope.get("extensions", {}).get(HANDOFF)
         if handoff and scope["method"] == "GET":
-            if await handoff(
-                scope, send, {**START, "headers": [*START["headers"]]}, self._opening, self._feed, self._fanout
-            ):
+            start = {"type": "http.response.start", "status": 200, "headers": [*_HEAD]}
+            if await handoff(scope, send, start, self._opening, self._feed, self._fanout):
                 return
             send = _after_start(send)
         frames = _frames(self._feed, self._opening, self._metrics)
@@ -253,6 +234,10 @@ def _current(hub: Hub) -> Change:
     if change is None:
         raise RequestError("The state is not known yet: the server is starting.", 503)
     return change
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _topics(query: Mapping[str, str], known: Sequence[str]) -> frozenset[str]:

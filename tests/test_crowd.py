@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from stability import fanout, protocol, sockets
 from stability.app import create_app
+from stability.express import Express
 from stability.monitors import MONITORS
 from stability.settings import load
 from tests.fixtures import things
@@ -150,13 +151,15 @@ REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.mark.parametrize("before", [b"", REQUEST])
 @pytest.mark.parametrize("bytes_sent", [b"", b"GET /livez HTTP/1.1\r\n"])
+@pytest.mark.parametrize("at_the_door", [False, True])
 def test_a_client_that_does_not_ask_is_dropped(
-    database: Database, monkeypatch: pytest.MonkeyPatch, before: bytes, bytes_sent: bytes
+    database: Database, monkeypatch: pytest.MonkeyPatch, before: bytes, bytes_sent: bytes, at_the_door: bool
 ) -> None:
     """A connection that holds a descriptor and asks for nothing ends."""
     monkeypatch.setattr(protocol, "ASK_DEADLINE", 0.2)
+    app = create_app(load(), conninfo=database.server_dsn)
     with (
-        hosting(create_app(load(), conninfo=database.server_dsn), protocol.Protocol) as url,
+        hosting(app, Express(app.state.offer) if at_the_door else protocol.Protocol) as url,
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE) as client,
     ):
         client.sendall(before)

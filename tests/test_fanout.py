@@ -9,9 +9,9 @@ import pytest
 
 from stability.admission import Admission
 from stability.fanout import Connection, Fanout
+from stability.feed import Feed
 from stability.frames import encode
 from stability.hub import TURN, Hub, Place, Row
-from stability.stream import Feed
 
 LARGE = {f"{number}": Row("running", {"text": "x" * 1000}) for number in range(3 * TURN // 1000)}
 

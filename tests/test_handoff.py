@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stability.app import create_app
+from stability.express import Express
 from stability.fanout import LONGEST_REMARK
 from stability.protocol import Protocol
 from stability.settings import load
@@ -57,11 +58,12 @@ def test_no_task_is_left_of_a_client(serving: Serving, database: Database) -> No
     eventually(lambda: metric(serving.url, "stability_clients") == 0)
 
 
-def test_over_tls(database: Database) -> None:
+@pytest.mark.parametrize("express", [False, True])
+def test_over_tls(database: Database, express: bool) -> None:
     """Every change, and the goodbye; nothing goes past the cipher, which would end the session."""
     context, app = ssl.create_default_context(cafile=CERTIFICATE), create_app(load(), conninfo=database.server_dsn)
     with ThreadPoolExecutor() as threads:
-        with hosting(app, Protocol, CERTIFICATE) as url:
+        with hosting(app, Express(app.state.offer) if express else Protocol, CERTIFICATE) as url:
             address = httpx.URL(url)
             plain = socket.create_connection((address.host, address.port or 0), PATIENCE)
             client = context.wrap_socket(plain, server_hostname=address.host)
@@ -209,11 +211,11 @@ def _plain(head: bytes, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("setting", "limit"), [("max_streams", "all"), ("max_streams_per_address", "address")])
-@pytest.mark.parametrize("http", ["auto", Protocol], ids=["portable", "handed off"])
-def test_a_full_house(database: Database, setting: str, limit: str, http: Http) -> None:
+@pytest.mark.parametrize("http", ["auto", Protocol, "express"], ids=["portable", "handed off", "begun at the door"])
+def test_a_full_house(database: Database, setting: str, limit: str, http: Http | Literal["express"]) -> None:
     """No room: a good answer that says when to come back, since a browser never returns after a 503; counted."""
     app = create_app(load(**{setting: 2}), conninfo=database.server_dsn)
-    with hosting(app, http) as url, ExitStack() as stack:
+    with hosting(app, Express(app.state.offer) if http == "express" else http) as url, ExitStack() as stack:
         first, _ = (stack.enter_context(Follower(url + LIVE)) for _ in range(2))
         answer = httpx.get(url + LIVE)
         assert answer.status_code == 200

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from stability import protocol
+from stability import express, protocol
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import serve
@@ -49,8 +49,12 @@ def test_this_uvicorn_has_all_of_it() -> None:
 
 
 def test_nothing_else_is_used() -> None:
-    """Every name that protocol.py takes from uvicorn's objects is among those that are looked for."""
-    used = set()
+    """Every name that protocol.py and express.py take from uvicorn's objects is among those that are looked for."""
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(inspect.getsource(express)))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"state", "self._state"}
+    }
     for node in ast.walk(ast.parse(inspect.getsource(protocol.Protocol))):
         if isinstance(node, ast.Attribute):
             source, _, rest = ast.unparse(node.value).partition(".")

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -16,14 +17,15 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stability.admission import Admission
+from stability.express import Express
+from stability.fanout import Fanout
 from stability.frames import SYSTEM, encode
 from stability.hub import Frames, Hub, Row
 from stability.metrics import Metrics
-from stability.protocol import Protocol
 from stability.server import DRAIN
 from stability.settings import load
 from stability.sockets import bind
-from stability.stream import routes
+from stability.stream import offer, routes
 
 TEXT = "what such a row has to say"
 
@@ -65,8 +67,10 @@ def main(port: int, frame: bytes, *, portable: bool, keys: int) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, publish)
         hub.publish(topic, {str(n): Row("running", {"name": TEXT}) for n in range(keys)}, datetime.now(UTC))
         publish()
-        app = Starlette(routes=[*routes(hub, [topic], Admission(hub), Metrics(), look=look, begun=begun)])
-        http = HttpToolsProtocol if portable else Protocol
+        admission, metrics = Admission(hub), Metrics()
+        fanout = Fanout(hub, admission, metrics.chunks.inc)
+        app = Starlette(routes=[*routes(hub, [topic], admission, metrics, fanout, look=look, begun=begun)])
+        http: Any = HttpToolsProtocol if portable else Express(offer(hub, admission, fanout, more=[], unless=[]))
         config = uvicorn.Config(
             app, http=http, log_config=None, lifespan="off", timeout_graceful_shutdown=DRAIN, timeout_keep_alive=60
         )
