@@ -50,6 +50,15 @@ COURSES = (
         ended=lambda event: event.name == "status" and event.data["state"] == "stable",
     ),
     Course(
+        MONITORS[1],
+        "INSERT INTO public.executions (status) VALUES ('RUNNING')",
+        "INSERT INTO public.executions (status) VALUES ('RUNNING')",
+        "UPDATE public.executions SET status = 'FINISHED'",
+        begun=lambda event: event.name == "change" and event.data["row"]["counts"]["running"] == 1,
+        progressed=lambda event: event.name == "change" and event.data["row"]["counts"]["running"] == 2,
+        ended=lambda event: event.name == "change" and event.data["row"]["counts"]["finished"] == 2,
+    ),
+    Course(
         things.MONITOR,
         "INSERT INTO public.things (id, state) VALUES ('a', 'running')",
         "UPDATE public.things SET size = 2",

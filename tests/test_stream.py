@@ -210,6 +210,7 @@ def test_details_from_one_snapshot(hosted: str, database: Database) -> None:
         "import_jobs_total",
         "analytics_tasks_total",
         "system_stable",
+        "unchanged",
     }
     assert len(details["import_jobs"]) == 100
     assert details["import_jobs_total"] == 120

@@ -1,0 +1,112 @@
+"""Executions: how many are in each status now, and which went from what to what lately. One row, `log`."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stability import executions_api, status_log
+from stability.duty import Duty
+from stability.frames import compact, timestamp
+from stability.hub import Row
+from stability.monitors.monitor import Around, Look, Monitor, Reading
+from stability.status_log import Transition
+
+LATEST: Final = 20  # transitions that are told with the counts
+SWEEP: Final = 15.0  # seconds between two looks for executions that are overdue
+PRUNE: Final = 600.0  # seconds between two looks for rows of the log that are too old
+BATCH: Final = 1000  # rows that one transaction of a sweep changes at most
+STATUSES: Final = ("pending", "ready", "running", "finished", "failed", "cancelled")
+KEY: Final = ("executions", "log")
+
+# One statement is one snapshot: the newest row has the counts, whatever the table's size.
+_READ: Final = text("""
+    SELECT clock_timestamp() AS as_of,
+           (SELECT coalesce(json_agg(l || jsonb_build_object('name', n.name)), '[]') FROM (
+                SELECT to_jsonb(s) AS l, s.execution_id FROM public.status_log AS s ORDER BY s.id DESC LIMIT :latest
+           ) AS l LEFT JOIN LATERAL (
+                SELECT to_jsonb(e) ->> 'name' AS name FROM public.executions AS e WHERE e.id = l.execution_id
+           ) AS n ON true) AS log
+""")
+_EXPIRE: Final = text("""
+    SELECT count(*) FROM stability.expire_executions(CAST(:deadlines AS jsonb), :grace, :cancelling, :batch)
+""")
+_PRUNE: Final = text("SELECT stability.prune_status_log(:keep, :batch)")
+
+
+async def _read(connection: AsyncConnection, _look: Look) -> Reading:
+    found = (await connection.execute(_READ, {"latest": LATEST})).mappings().one()
+    log = found["log"]
+    newest = log[0] if log else {}
+    counts = {status: newest.get(f"executions_{status}", 0) for status in STATUSES}
+    busy = counts["pending"] or counts["ready"] or counts["running"]
+    latest = [_told(row) for row in log if row["status_from"] or row["status_to"]]
+    fields = {"counts": counts, "latest": latest}
+    return Reading({KEY[1]: Row("processing" if busy else "ok", fields)}, found["as_of"])
+
+
+def _told(row: dict[str, Any]) -> dict[str, object]:
+    moved = Transition.model_validate({name: row.get(name) for name in Transition.model_fields})
+    return {
+        "id": moved.id,
+        "timestamp": timestamp(moved.timestamp),
+        "execution_id": moved.execution_id,
+        "name": row["name"],
+        "status_from": moved.status_from,
+        "status_to": moved.status_to,
+    }
+
+
+def _duties(around: Around) -> Sequence[Duty]:
+    settings = around.settings
+    cancelling = timedelta(seconds=settings.execution_cancelling_seconds)
+    expiry = {
+        "deadlines": compact(
+            {status: f"{seconds} seconds" for status, seconds in settings.execution_deadlines}
+        ).decode(),
+        "grace": timedelta(seconds=settings.execution_grace_seconds),
+        "cancelling": cancelling or None,
+        "batch": BATCH,
+    }
+    retention = {"keep": timedelta(days=settings.execution_log_days), "batch": BATCH}
+
+    async def expire() -> None:
+        while True:
+            if _unfinished(around):
+                await _sweep(around, _EXPIRE, expiry)
+            await asyncio.sleep(SWEEP)
+
+    async def prune() -> None:
+        while True:
+            await _sweep(around, _PRUNE, retention)
+            await asyncio.sleep(PRUNE)
+
+    kept = [Duty("executions: retention", prune)] if settings.execution_log_days else []
+    return [Duty("executions: deadlines", expire), *kept]
+
+
+def _unfinished(around: Around) -> bool:
+    """Whether anything can be overdue, as far as is known."""
+    change = around.hub.latest(*KEY)
+    return change is None or change.row is None or change.row.state == "processing"
+
+
+async def _sweep(around: Around, statement: Any, values: dict[str, Any]) -> None:
+    """Small transactions, until one finds less than it may change."""
+    changed = BATCH
+    while changed >= BATCH:
+        async with around.database.writing() as connection:
+            changed = (await connection.execute(statement, values)).scalar_one()
+
+
+MONITOR: Final = Monitor(
+    name="executions",
+    title="Executions",
+    topic=KEY[0],
+    read=_read,
+    operations=lambda around: [*executions_api.operations(around.database), *status_log.operations(around.database)],
+    duties=_duties,
+)
