@@ -133,7 +133,7 @@ def _rest(built: Path, dsn: str, port: int) -> tuple[list[Column], dict[str, lis
         Column("CPU, % of a core", "{:.2f}"),
         Column("pauses of the garbage collector so far", "{:,.0f}"),
         Column("of them over 5 ms", "{:,.0f}"),
-        Column("over 25 ms", "{:,.0f}"),
+        Column("over 20 ms", "{:,.0f}"),
     ]
     return columns, rows
 
@@ -144,7 +144,7 @@ def _pauses(url: str) -> tuple[float, float, float]:
     return (
         count,
         count - figures['stability_gc_pause_seconds_bucket{le="0.005"}'],
-        count - figures['stability_gc_pause_seconds_bucket{le="0.025"}'],
+        count - figures['stability_gc_pause_seconds_bucket{le="0.02"}'],
     )
 
 

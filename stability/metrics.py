@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 _DELAYS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 # Of the process, whichever applications are in it: each one's registry shows it.
 _PAUSES: Final = Histogram(
-    "stability_gc_pause_seconds", "Pauses of the garbage collector", buckets=_DELAYS, registry=None
+    "stability_gc_pause_seconds", "Pauses of the garbage collector", buckets=sorted({*_DELAYS, 0.02}), registry=None
 )
 _pause_began = 0.0
 

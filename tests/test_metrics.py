@@ -72,3 +72,8 @@ def test_an_outage_is_one_loss(serving: Serving, database: Database, cluster: Em
             eventually(lambda: cluster.log.read_text().count(refused) > 3)
         client.wait_for_stable(True)
         assert scrape(serving, "stability_listener_losses_total", {}) == 1
+
+
+def test_no_pause_over_20_ms_can_be_told(serving: Serving) -> None:
+    """The histogram of the garbage collector's pauses has the bound that they are held to."""
+    assert scrape(serving, "stability_gc_pause_seconds_bucket", {"le": "0.02"}) is not None
