@@ -1,4 +1,4 @@
-"""A database and a server to measure on, and the words for a table of figures."""
+"""A database and a server to measure on, and the name of the machine."""
 
 import contextlib
 import os
@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import median, quantiles
 
 import httpx
 import psycopg
@@ -76,15 +75,3 @@ def machine() -> str:
         platform.processor(),
     )
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
-
-
-def row(name: str, seconds: Sequence[float]) -> str:
-    """One line of a table: median and 99th percentile in milliseconds."""
-    return (
-        f"{name:<44}{1000 * median(seconds):>9.2f} ms{1000 * quantiles(seconds, n=100)[98]:>9.2f} ms{len(seconds):>8}"
-    )
-
-
-def head(title: str) -> str:
-    """The head of such a table."""
-    return f"\n{title}\n{'':<44}{'median':>12}{'p99':>12}{'n':>8}"

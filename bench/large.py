@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from bench import ground
+from bench.report import Column, Table, tell
 from stability.schema import migrate
 
 ROUNDS = 2000
@@ -92,7 +93,10 @@ READS = """
       FROM pg_stat_statements WHERE query LIKE 'SELECT clock_timestamp() AS as_of%'
 """
 
+SPANS: Final = (Column("median, µs", "{:,.0f}"), Column("p99, µs", "{:,.0f}"), Column("times", "{:,}"))
+
 _Connection: TypeAlias = psycopg.Connection[Any]
+_Figures: TypeAlias = list[float | None]
 
 
 def run(port: int) -> None:
@@ -101,27 +105,30 @@ def run(port: int) -> None:
         migrate(dsn, lambda _line: None)
         _fill(owner)
         size, tasks = _row(owner, "SELECT pg_database_size(current_database()), count(*) FROM worker.tasks")
-        print(ground.head(f"one read beside {tasks:,} tasks and 1,000,000 jobs, {size / 2**30:.1f} GiB"))
-        _fast(owner)
+        note = f"{tasks:,} tasks and 1,000,000 jobs, {size / 2**30:.1f} GiB."
+        tell(Table("One read beside 12,000,000 rows", SPANS, dict(_fast(owner)), note), ground.machine())
         with psycopg.connect(dsn) as old:
             old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             old.execute("SELECT FROM worker.tasks LIMIT 1")
             for _ in range(CHURN):
                 for statement in CHURN_ONE:
                     owner.execute(statement.encode())
-            print(ground.head(f"the same, an old snapshot held over {CHURN * BATCH:,} tasks that came and went"))
-            _print(owner, "read_activity()", READ, SLOW_ROUNDS)
-            _print(owner, "is_system_stable()", BADGE, SLOW_ROUNDS)
+            reads = {
+                "read_activity()": _timed(owner, READ, SLOW_ROUNDS),
+                "is_system_stable()": _timed(owner, BADGE, SLOW_ROUNDS),
+            }
             owner.execute("CREATE EXTENSION pg_stat_statements")
             environment = {"DATABASE_URL": dsn, "STABILITY_HEARTBEAT_SECONDS": "0.5"}
             with ground.server("serve", port, **environment) as (url, _):
-                lines = asyncio.run(_watch(owner, url))
+                watched = asyncio.run(_watch(owner, url))
         owner.execute("INSERT INTO worker.tasks (command, state) VALUES ('derive', 'completed')")
-        began = time.perf_counter()
-        owner.execute(READ.encode())
-        print(f"{'the snapshot gone: the first read':<44}{_span(time.perf_counter() - began):>12}")
-        _print(owner, "the snapshot gone: those after it", READ)
-    print(f"\na server with {CLIENTS} clients under that snapshot, for {SECONDS:.0f} s", *lines, sep="\n")
+        reads["the snapshot gone: the first read"] = _timed(owner, READ, 1)
+        reads["the snapshot gone: those after it"] = _timed(owner, READ)
+    note = f"Held over {CHURN * BATCH:,} tasks that came and went."
+    tell(Table("The same read under an old snapshot", SPANS, reads, note), ground.machine())
+    title = f"A server with {CLIENTS} clients under that snapshot, for {SECONDS:.0f} s"
+    columns = [Column("median", "{:,.2f}"), Column("most", "{:,.2f}")]
+    tell(Table(title, columns, watched), ground.machine())
 
 
 def _fill(owner: _Connection) -> None:
@@ -131,10 +138,10 @@ def _fill(owner: _Connection) -> None:
     owner.execute("RESET session_replication_role")
 
 
-def _fast(owner: _Connection) -> None:
-    _print(owner, "the limit: an empty round trip", "SELECT 1")
+def _fast(owner: _Connection) -> Iterator[tuple[str, _Figures]]:
+    yield "the limit: an empty round trip", _timed(owner, "SELECT 1")
     owner.execute("SET enable_seqscan = off")  # or it hopes to meet a row early on
-    _print(owner, "the limit: one probe of a partial index", PROBE)
+    yield "the limit: one probe of a partial index", _timed(owner, PROBE)
     owner.execute("RESET enable_seqscan")
     for state, begin in (("stable", 0), ("one task active", 1), ("10,000 tasks active", 10_000)):
         owner.execute(BEGIN.encode(), (begin,))
@@ -142,22 +149,22 @@ def _fast(owner: _Connection) -> None:
             ("is_system_stable()", BADGE, "public.is_system_stable()"),
             ("read_activity()", READ, "stability.read_activity()"),
         ):
-            _print(owner, f"{name}, {state}", query)
-            print(_line("  of that within Postgres", _within(owner, call)))
+            yield f"{name}, {state}", _timed(owner, query)
+            yield f"{name}, {state}: of that within Postgres", _figures(_within(owner, call))
         owner.execute(END.encode())
     owner.execute(BY_HAND_INDEX.encode())
-    _print(owner, "by hand: EXISTS, join, partial index; stable", BY_HAND, SLOW_ROUNDS)
+    yield "by hand: EXISTS, join, partial index; stable", _timed(owner, BY_HAND, SLOW_ROUNDS)
     owner.execute("DROP INDEX worker.by_hand")
 
 
-def _print(owner: _Connection, name: str, query: str, rounds: int = ROUNDS) -> None:
-    """Measure a query over and over, and print its row."""
+def _timed(owner: _Connection, query: str, rounds: int = ROUNDS) -> _Figures:
+    """Send a query over and over."""
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
         owner.execute(query.encode()).fetchall()
         seconds.append(time.perf_counter() - began)
-    print(_line(name, seconds), flush=True)
+    return _figures(seconds)
 
 
 def _within(owner: _Connection, call: str) -> list[float]:
@@ -166,13 +173,10 @@ def _within(owner: _Connection, call: str) -> list[float]:
     return [float(seconds) for (seconds,) in owner.execute(f"SELECT pg_temp.timed({ROUNDS})".encode()).fetchall()]
 
 
-def _line(name: str, seconds: Sequence[float]) -> str:
-    """One line of a table, as `ground.row`, from microseconds up."""
-    return f"{name:<44}{_span(median(seconds)):>12}{_span(quantiles(seconds, n=100)[98]):>12}{len(seconds):>8,}"
-
-
-def _span(seconds: float) -> str:
-    return f"{1e6 * seconds:,.0f} µs" if seconds < 0.01 else f"{1e3 * seconds:,.0f} ms"
+def _figures(seconds: Sequence[float]) -> _Figures:
+    """What `SPANS` names."""
+    p99 = 1e6 * quantiles(seconds, n=100)[98] if len(seconds) > 1 else None
+    return [1e6 * median(seconds), p99, len(seconds)]
 
 
 @dataclass
@@ -196,8 +200,8 @@ class _Seen:
             self.news.set()
 
 
-async def _watch(owner: _Connection, url: str) -> Iterator[str]:
-    """Follow the server's stream with many clients, change the state now and then, and say what it cost."""
+async def _watch(owner: _Connection, url: str) -> dict[str, _Figures]:
+    """Follow the server's stream with many clients, change the state now and then, and tell what it cost."""
     seen, cpu = [_Seen() for _ in range(CLIENTS)], _Cpu()
     running = [asyncio.create_task(_follow(url, client)) for client in seen]
     running.append(asyncio.create_task(cpu.follow(owner)))
@@ -276,16 +280,20 @@ class _Cost:
     cpu: float
 
 
-def _told(cost: _Cost, delays: list[float], seen: list[_Seen]) -> Iterator[str]:
+def _told(cost: _Cost, delays: list[float], seen: list[_Seen]) -> dict[str, _Figures]:
     ages = [age for client in seen for age in client.ages]
-    yield f"{'reads, and what each took':<44}{cost.reads:>9}   {1000 * cost.spent / cost.reads:>9.0f} ms"
-    yield f"{'one every':<44}{cost.took / cost.reads:>9.2f} s"
-    yield f"{'share of the time':<44}{cost.spent / cost.took:>9.1%}"
-    yield f"{'share of a core, CPU of all its backends':<44}{cost.cpu / cost.took:>9.1%}"
-    yield f"{'age of as_of at a client: median, most':<44}{median(ages):>9.2f} s {max(ages):>9.2f} s"
-    yield f"{'a change is shown after: median, most':<44}{median(delays):>9.2f} s {max(delays):>9.2f} s{len(delays):>8}"
-    yield f"{'times that a client was told unknown':<44}{sum(client.unknown for client in seen):>9}"
-    yield f"{'all clients agree at the end':<44}{'yes' if len({client.stable for client in seen}) == 1 else 'no':>9}"
+    return {
+        "reads": [cost.reads, None],
+        "what each took, ms": [1000 * cost.spent / cost.reads, None],
+        "one every so many seconds": [cost.took / cost.reads, None],
+        "share of the time, %": [100 * cost.spent / cost.took, None],
+        "share of a core, CPU of all its backends, %": [100 * cost.cpu / cost.took, None],
+        "age of as_of at a client, s": [median(ages), max(ages)],
+        "changes of state": [len(delays), None],
+        "until one is shown, s": [median(delays), max(delays)],
+        "times that a client was told unknown": [sum(client.unknown for client in seen), None],
+        "different states at the clients in the end": [len({client.stable for client in seen}), None],
+    }
 
 
 def _row(owner: _Connection, query: str) -> tuple[Any, ...]:
