@@ -7,7 +7,7 @@ goes to uvicorn as if nobody had looked, and so does all that follows on that co
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Final
 
@@ -27,14 +27,20 @@ _PLAIN: Final = r"""(?x)
     \r\n"""
 
 
+def plain(path: str, unless: Collection[str]) -> re.Pattern[bytes]:
+    """What a request for `path` looks like that has nothing special, nor a header of one of these names."""
+    unusual = "|".join(map(re.escape, (*_UNUSUAL, *unless)))
+    return re.compile(_PLAIN.format(path=re.escape(path), unusual=unusual).encode())
+
+
 class Express:
-    """What all who come to one server share; uvicorn calls it for each of them, as it would call a protocol."""
+    """What all who come to one server share; uvicorn calls it for each of them, as it would call a protocol.
+
+    It knows no log of accesses and no limit of uvicorn's own: our server has neither.
+    """
 
     def __init__(self, offer: Offer) -> None:
-        self._offer = offer
-        unusual = "|".join(map(re.escape, (*_UNUSUAL, *offer.unless)))
-        pattern = _PLAIN.format(path=re.escape(offer.path), unusual=unusual)
-        self._is_plain = re.compile(pattern.encode()).fullmatch
+        self._offer, self._is_plain = offer, plain(offer.path, offer.unless).fullmatch
         self._dated: list[tuple[bytes, bytes]] = []
         self._head = b""
         self._asking: dict[Door, float] = {}  # until when, in the order in which they came

@@ -8,12 +8,15 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import httptools
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis.strategies import from_regex
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stability.app import create_app
-from stability.express import Door, Express
+from stability.express import Door, Express, plain
 from stability.postgres import EmbeddedPostgres
 from stability.protocol import Protocol
 from stability.settings import load
@@ -154,6 +157,35 @@ def test_whatever_is_unusual_is_as_if_there_was_no_lane(express: Lane, slow: Lan
     answer, expected = express.answer(unusual.encode("latin-1")), slow.answer(unusual.encode("latin-1"))
     assert answer == expected
     assert express.asked or answer.startswith(b"HTTP/1.1 400")
+
+
+class _Parsed:
+    """What uvicorn's parser makes of some bytes."""
+
+    def __init__(self, request: bytes) -> None:
+        self.url, self.names, self.complete = b"", set[bytes](), 0
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(request)
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, _value: bytes) -> None:
+        self.names.add(name.lower())
+
+    def on_message_complete(self) -> None:
+        self.complete += 1
+
+
+@given(from_regex(plain(LIVE, ["origin"]), fullmatch=True))
+def test_whatever_is_plain_is_one_whole_request_of_the_parser_as_well(request: bytes) -> None:
+    """For the same, and there is nothing about it that uvicorn would have to know."""
+    parsed = _Parsed(request)
+    assert (parsed.url, parsed.complete) == (LIVE.encode(), 1)
+    assert (parsed.parser.get_method(), parsed.parser.get_http_version()) == (b"GET", "1.1")
+    assert parsed.parser.should_keep_alive()
+    assert not parsed.parser.should_upgrade()
+    assert not parsed.names & {b"content-length", b"transfer-encoding", b"expect", b"x-forwarded-for", b"origin"}
 
 
 def test_a_request_in_pieces(express: Lane) -> None:
