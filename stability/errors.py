@@ -4,7 +4,9 @@ StabilityError
 ├── SettingError        a setting or an option is wrong: exit status 2
 ├── DatabaseError       the database is away, forbids something, or holds what we must not touch
 │   ├── AwayError       it is away, or went away: trying again may help
+│   ├── ContendedError  somebody else changed the same at the same time: trying again helps
 │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
+├── ExecutionError      an execution that is not there, or cannot become what is asked
 ├── RequestError        an HTTP request that is refused, too early, or outlasted by what it waits for: its `status`
 └── RefusedError        `client`: what answers at an address is no Stability server
 """
@@ -28,6 +30,14 @@ class DatabaseError(StabilityError):
 
 class EmbeddedError(DatabaseError):
     """The embedded Postgres cannot be started or stopped."""
+
+
+class ContendedError(DatabaseError):
+    """Somebody else changed the same at the same time; nothing is changed, and trying again helps."""
+
+
+class ExecutionError(StabilityError):
+    """An execution that does not exist, is over, or has no such status or progress."""
 
 
 class RequestError(StabilityError):

@@ -173,24 +173,15 @@ def test_old_rows_of_the_log_are_deleted_but_the_newest(executions: Database) ->
     assert [row.id for row in log(executions.dsn)] == [5]
 
 
-ALERT = """
-    CREATE TABLE told (kind text, subject text, fact text);
-    CREATE OR REPLACE FUNCTION stability.alert(
-        kind text, subject text, fact text, since timestamptz, link text DEFAULT NULL
-    ) RETURNS void LANGUAGE sql SET search_path = public AS 'INSERT INTO told VALUES ($1, $2, $3)';
-"""
-
-
 def test_every_end_is_told(executions: Database) -> None:
     """Once, by the transaction that brings it about."""
-    fetch(executions.dsn, ALERT)
     make(executions.writer_dsn, "RUNNING", "RUNNING", "PENDING", "PENDING")
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'FINISHED', name = 'nightly' WHERE id = 1")
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'FAILED', error_message = 'no disk' WHERE id = 2")
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'CANCELLED' WHERE id = 3")
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'RUNNING' WHERE id = 4")
 
-    assert fetch(executions.dsn, "SELECT * FROM told") == [
+    assert fetch(executions.dsn, "SELECT kind, subject, fact FROM stability.outbox ORDER BY id") == [
         ("execution_finished", "execution 1", "Execution 1 (nightly) is FINISHED."),
         ("execution_failed", "execution 2", "Execution 2 is FAILED: no disk."),
         ("execution_cancelled", "execution 3", "Execution 3 is CANCELLED."),
