@@ -58,7 +58,7 @@ def run(port: int) -> None:
             for clients in CLIENTS:
                 for kind in _turned(list(KINDS), number):
                     _place(owner, kind)
-                    found.setdefault((kind, clients), []).append(_commits(dsn, script.name, clients))
+                    found.setdefault((kind, clients), []).append(commits(dsn, script.name, clients))
     columns, rows = [], {kind: list[float | None]() for kind in KINDS}
     for clients in CLIENTS:
         columns += [
@@ -95,7 +95,8 @@ def _place(owner: psycopg.Connection[tuple[object, ...]], kind: str) -> None:
         )
 
 
-def _commits(dsn: str, script: str, clients: int) -> float:
+def commits(dsn: str, script: str, clients: int) -> float:
+    """Commits per second of a script of `STATEMENTS`, which are as many commits."""
     programs = binaries.find()
     told = subprocess.run(
         [
