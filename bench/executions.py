@@ -1,8 +1,9 @@
 """What the log of executions costs: changes of status per second, with pgbench, beside the same without a log.
 
 A transaction inserts an execution, or lets it begin, or finishes it. In turn and in one run: no triggers; the log
-without its hint; ours. The log puts commits one after the other, so its rate is a ceiling at any number of clients. After each
-run the whole chain is checked: gapless ids, each row the one before and its own change, the last one the truth.
+without its hint; ours. The log puts commits one after the other, so its rate is a ceiling at any number of
+clients. After each run the whole chain is checked: gapless ids, each row the one before and its own change, and the
+last one the truth.
 """
 
 import tempfile

@@ -155,7 +155,7 @@ def test_checks_made_early_only_take_the_lock_early(executions: Database) -> Non
 
 
 def test_ten_thousand_rows_of_a_statement_are_ten_thousand_rows_of_the_log(executions: Database) -> None:
-    """Within one commit; the figure is printed."""
+    """Within one commit, in the order in which they lie; the figure is printed."""
     fetch(executions.writer_dsn, "INSERT INTO executions SELECT FROM generate_series(1, 10000)")
     with psycopg.connect(executions.writer_dsn, autocommit=True) as writer:
         writer.execute("SELECT 1")

@@ -101,7 +101,7 @@ def test_several_changes_of_one_execution_are_all_logged(executions: Database) -
 
 
 def test_a_statement_logs_its_rows_one_by_one(executions: Database) -> None:
-    """Each with the counts after it, in the order of ids."""
+    """Each with the counts after it, in the order in which they lie, here that of their ids."""
     make(executions.writer_dsn, *["PENDING"] * 5)
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'RUNNING'")
 
