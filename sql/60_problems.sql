@@ -104,4 +104,13 @@ AS $$
         UNION ALL
         SELECT 'setting autovacuum', 'set it to on' WHERE current_setting('autovacuum') = 'off'
     ) AS off (object, remedy)
+
+    UNION ALL
+    SELECT format('alerts to %s', d.recipient), format('%s not delivered, the last one because: %s',
+            CASE count(*) WHEN 1 THEN '1 is' ELSE count(*) || ' are' END, (array_agg(d.error ORDER BY d.alert DESC))[1]),
+        'mend the recipient, or its address in STABILITY_NOTIFY_URLS; what is older than a day is not sent any more'
+    FROM stability.delivery AS d
+    JOIN stability.outbox AS o ON o.id = d.alert
+    WHERE d.sent_at IS NULL AND d.error IS NOT NULL AND o.sent_at IS NULL
+    GROUP BY d.recipient
 $$;

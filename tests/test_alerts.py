@@ -14,6 +14,7 @@ from stability.alerts.outbox import Alert, Outbox
 from stability.alerts.sender import Sender, words
 from stability.database import Database as Pool
 from stability.errors import SettingError
+from tests.fixtures.examined import about, examine
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.receivers import PATIENCE, MailServer, Webhook
 
@@ -144,6 +145,34 @@ async def test_old_alerts_are_not_sent_to_who_comes_late(database: Database, web
         await later(lambda: fetch(database.dsn, SETTLED) == [1])
 
     assert webhook.asked == 1
+
+
+async def test_what_nobody_got_is_for_whoever_is_configured_next(database: Database, webhook: Webhook) -> None:
+    """A server without recipients takes nothing for sent."""
+    fetch(database.dsn, ALERT)
+    async with sending(database):
+        fetch(database.dsn, "SELECT stability.alert('a', 'old', 'b', now())")
+        fetch(database.dsn, "UPDATE stability.outbox SET created_at = now() - interval '3 days' WHERE subject = 'old'")
+    async with sending(database):
+        await later(lambda: fetch(database.dsn, "SELECT subject FROM stability.outbox") == ["7"])
+    async with sending(database, webhook.url):
+        assert (await asyncio.to_thread(webhook.next))["title"] == "Execution 7 failed"
+
+
+async def test_the_doctor_says_who_does_not_get_alerts(database: Database, webhook: Webhook) -> None:
+    """With the reason, as long as it lasts."""
+    webhook.answers = [500]
+    fetch(database.dsn, ALERT)
+    async with sending(database, webhook.url):
+        await later(lambda: fetch(database.dsn, "SELECT 1 FROM stability.delivery WHERE error IS NOT NULL"))
+        failing = about("alerts", await examine(database.server_dsn))
+        webhook.answers = [200]
+        await later(lambda: fetch(database.dsn, SETTLED) == [1])
+
+    assert failing.level == "problem"
+    assert "1 is not delivered, the last one because: Failed to send JSON" in failing.fact
+    assert "STABILITY_NOTIFY_URLS" in (failing.remedy or "")
+    assert not [finding for finding in await examine(database.server_dsn) if finding.check == "alerts"]
 
 
 async def test_what_is_rolled_back_is_not_sent(database: Database, webhook: Webhook) -> None:

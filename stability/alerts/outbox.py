@@ -110,8 +110,9 @@ class Outbox:
 
     async def begin(self, recipients: list[str]) -> None:
         """Settle what all who are left have, and make due what a sender that died was about to send."""
-        async with self._database.writing() as connection:
-            await connection.execute(_SETTLED, {"alert": None, "recipients": recipients})
+        if recipients:  # else nobody has anything, and whoever is to know next gets what is young enough
+            async with self._database.writing() as connection:
+                await connection.execute(_SETTLED, {"alert": None, "recipients": recipients})
         for recipient in recipients:
             await self.try_again(recipient)
 
