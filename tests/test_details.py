@@ -47,6 +47,18 @@ def test_progress_is_floored_and_never_done_while_active(
     assert job["progress_pct"] in ({percent} if percent is not None else {None, 0})
 
 
+def test_what_stands_still_is_told_with_its_age(hosted: str, database: Database) -> None:
+    """Beside the lists, for rows of every source."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("INSERT INTO public.import_job (slug, state) VALUES ('x', 'importing_data')")
+        owner.execute("SELECT stability.look_for_stuck('1 day')")
+        assert httpx.get(hosted + DETAILS).json()["unchanged"] == []
+        owner.execute("UPDATE stability.seen_active SET since = '2026-01-01Z'")
+    (row,) = httpx.get(hosted + DETAILS).json()["unchanged"]
+    assert (row["source"], row["id"], row["since"]) == ("import_job", 1, "2026-01-01T00:00:00.000Z")
+    assert row["seconds"] > 0
+
+
 @pytest.mark.anyio
 async def test_a_crowd_costs_what_one_asker_costs() -> None:
     """Whoever asks during an answer gets the next one, all of them the same; an error reaches all who share it."""

@@ -59,12 +59,14 @@ export function parseStatus(text) {
  * @property {number | null} [total_rows]
  * @property {number | null} [imported_rows]
  * @property {number | null} [progress_pct]
+ * @property {number} [unchanged_since]  ms since 1970: nobody has written it since then, or for longer
  *
  * @typedef {object} Task  an analytics task in progress
  * @property {number | string} id
  * @property {string | null} [command]
  * @property {string | null} [state]
  * @property {string | null} [created_at]
+ * @property {number} [unchanged_since]
  *
  * @typedef {object} Details
  * @property {Job[]} import_jobs
@@ -79,11 +81,18 @@ export function parseDetails(text) {
   const { import_jobs: jobs, analytics_tasks: tasks, system_stable: stable, ...rest } = parseObject(text);
   if (!Array.isArray(jobs) || !Array.isArray(tasks)) throw new BadFrame("no lists of jobs and tasks");
   if (typeof stable !== "boolean") throw new BadFrame("`system_stable` is neither true nor false");
+  const since = unchangedSince(rest.unchanged);
   return {
-    import_jobs: jobs,
-    analytics_tasks: tasks,
+    import_jobs: jobs.map((job) => ({ ...job, unchanged_since: since.get(`import_job/${job.id}`) })),
+    analytics_tasks: tasks.map((task) => ({ ...task, unchanged_since: since.get(`analytics_tasks/${task.id}`) })),
     import_jobs_total: Number(rest.import_jobs_total ?? jobs.length),
     analytics_tasks_total: Number(rest.analytics_tasks_total ?? tasks.length),
     system_stable: stable,
   };
+}
+
+/** Since when rows stand still, by source and id; a server that does not tell knows of none. @param {unknown} unchanged */
+function unchangedSince(unchanged) {
+  const rows = Array.isArray(unchanged) ? unchanged : [];
+  return new Map(rows.map(({ source, id, since }) => /** @type {const} */ ([`${source}/${id}`, Date.parse(since)])));
 }

@@ -67,6 +67,20 @@ class Section {
   }
 }
 
+const STILL = 300_000; // ms without a change from which on people are told
+
+/** The line that says for how long nothing has changed, where that is long. */
+class Stillness {
+  #time = html("time");
+  root = html("p", { class: "rows" }, "Last change seen ", this.#time);
+
+  /** @param {number} [since]  ms since 1970 */
+  show(since) {
+    this.root.hidden = since === undefined || Date.now() - since < STILL;
+    if (since !== undefined) setTime(this.#time, since);
+  }
+}
+
 /** @returns {View<Job>} */
 function jobItem() {
   const slug = html("span", { class: "name" });
@@ -75,9 +89,11 @@ function jobItem() {
   const rows = html("p", { class: "rows" });
   const progress = html("div", { class: "progress" }, bar, rows);
   const reached = new Reached();
+  const stillness = new Stillness();
   return {
-    root: html("li", {}, html("div", { class: "line" }, slug, state), progress),
+    root: html("li", {}, html("div", { class: "line" }, slug, state), progress, stillness.root),
     show: (job) => {
+      stillness.show(job.unchanged_since);
       const name = job.slug ?? `Import job ${job.id}`;
       setText(slug, name);
       setAttributes(slug, { title: name });
@@ -111,9 +127,11 @@ function taskItem() {
   const state = html("span", { class: "state" });
   const created = html("time");
   const age = html("p", { class: "rows" }, "Created ", created);
+  const stillness = new Stillness();
   return {
-    root: html("li", {}, html("div", { class: "line" }, command, state), age),
+    root: html("li", {}, html("div", { class: "line" }, command, state), age, stillness.root),
     show: (task) => {
+      stillness.show(task.unchanged_since);
       const name = task.command ?? `Task ${task.id}`;
       setText(command, name);
       setAttributes(command, { title: name });

@@ -86,6 +86,21 @@ def test_progress_never_goes_back(embedded: Page, sql: Sql) -> None:
     expect(modal.get_by_text("250 of 1000 rows (25%)")).to_be_visible()
 
 
+def test_work_that_stands_still_says_so(embedded: Page, database: Database, sql: Sql) -> None:
+    """When it last changed, as far as a server has seen it, once that is long ago; not for what moves."""
+    for statement in WORK:
+        sql(statement)
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("SELECT stability.look_for_stuck('1 day')")
+        owner.execute("UPDATE stability.seen_active SET since = since - interval '42 min'")
+    sql("UPDATE public.import_job SET imported_rows = 300 WHERE total_rows = 1000")
+    modal = _open(embedded)
+    jobs = modal.get_by_role("list").first.get_by_role("listitem")
+    expect(jobs.last).to_contain_text("Last change seen 42 minutes ago")
+    expect(jobs.first.get_by_text("Last change seen")).to_be_hidden()
+    expect(modal.get_by_text("Last change seen 42 minutes ago")).to_have_count(3)
+
+
 def test_other_work(embedded: Page, database: Database, sql: Sql, keep_picture: Keep) -> None:
     """Work of a source that has no list of its own: both lists empty, and the footer says that it may go on."""
     with psycopg.connect(database.dsn, autocommit=True) as owner:
