@@ -9,7 +9,7 @@
 
 The import rule: `database` and `hub` know no other part; the listener gets callables, refresher and stream the hub.
 `app` joins the parts into a server, `direct` into a follower without one; only `run` owns processes. `monitors/` holds
-what is watched.
+what is watched, `alerts` tells people who look at no page.
 
 The recovery rule: whatever failed, the listener is replaced, LISTEN comes first, then the state is read, then it is
 pushed to the clients already connected. Start, reconnect and failover are one path; in between the state is unknown.

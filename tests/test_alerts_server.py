@@ -10,6 +10,7 @@ from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.receivers import Webhook, silent_port
 from tests.fixtures.server import Serving
+from tests.fixtures.work import begin_work, end_work
 
 ALERT = "SELECT stability.alert('execution_failed', '{0}', 'Execution {0} failed', now())"
 WAITED_FOR = "SELECT last_value > 0 FROM stability.alerts_awaited"
@@ -161,6 +162,24 @@ def test_an_unknown_state_is_an_alert_of_one_server(
 
     assert fetch(database.dsn, "SELECT count(*) FROM stability.outbox") == [2]
     assert webhook.asked == 2
+
+
+def test_work_that_does_not_move_is_an_alert_though_the_server_was_replaced(
+    start_server: Callable[..., Serving], database: Database, webhook: Webhook
+) -> None:
+    """Since when the row is as it is outlives the server that saw it first, and the alert comes once."""
+    first = start_server(STABILITY_STUCK_MINUTES="0.5")  # looks each 3 s
+    begin_work(database)
+    eventually(lambda: fetch(database.dsn, "SELECT 1 FROM stability.seen_active"), 80)
+    first.process.kill()
+    fetch(database.dsn, "UPDATE stability.seen_active SET since = since - interval '31 min'")
+    for _ in range(2):
+        start_server(STABILITY_NOTIFY_URLS=webhook.url, STABILITY_STUCK_MINUTES="30")
+
+    assert webhook.next()["title"] == "import_job: 1 active row unchanged for 31 minutes, its id is 1"
+    end_work(database)
+    eventually(lambda: fetch(database.dsn, SETTLED) == [1])
+    assert webhook.asked == 1
 
 
 def test_a_wrong_recipient_is_told_at_the_start(start_server: Callable[..., Serving]) -> None:
