@@ -15,7 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 COOKIE: Final = "stability_session"
 _LONGEST_FORM: Final = 4096  # bytes
-_OPEN_PATHS: Final = {"/livez", "/readyz", "/healthz", "/login", "/api/system-status", "/api/system-status/live"}
+_OPEN_PATHS: Final = {
+    *("/livez", "/readyz", "/healthz", "/login"),
+    *("/api/system-status", "/api/system-status/live", "/api/topics"),
+}
 _OPEN_SUFFIXES: Final = (".js", ".css", ".svg")  # what the badge is made of
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 

@@ -54,11 +54,11 @@ def etag(change: Change) -> str:
 
 def _change(change: Change) -> dict[str, object]:
     row = change.row and {
-        **change.row.fields,
-        "state": change.row.state,
-        "level": level(change.row.state),
         "since": timestamp(change.since),
         "observed_at": timestamp(change.observed_at),
+        **change.row.fields,  # one that somebody observed earlier says when
+        "state": change.row.state,
+        "level": level(change.row.state),
     }
     return {"topic": change.topic, "key": change.key, "version": change.version, "row": row}
 

@@ -7,11 +7,13 @@ stream, since a browser's EventSource never comes back after an error.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -19,7 +21,7 @@ from stability.admission import RETURN, Admission
 from stability.errors import RequestError
 from stability.fanout import HANDOFF, Fanout
 from stability.feed import CONTROL, Badge, Feed, Offer
-from stability.frames import LISTENER, SYSTEM, bye, compact, etag, event, spread, status
+from stability.frames import LISTENER, SYSTEM, bye, compact, etag, event, spread, status, timestamp
 from stability.hub import Change, Hub, Place
 from stability.metrics import Metrics
 from stability.snapshot import unbegun
@@ -69,7 +71,8 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
         wanted = _topics(request.query_params, topics)
         cursor = _cursor(request, hub)
         snapshot = Place(wanted | {LISTENER[0]}, cursor, cursor)
-        hello = event({"epoch": hub.epoch, "topics": sorted(wanted)}, "hello", retry=spread())
+        told = {"epoch": hub.epoch, "topics": sorted(wanted), "time": timestamp(datetime.now(UTC))}
+        hello = event(told, "hello", retry=spread())
         return stream(hello, Feed(hub, _address(request), snapshot, wanted | CONTROL))
 
     async def system(request: Request) -> Response:
@@ -89,6 +92,7 @@ def routes(  # noqa: PLR0913 -- the composition root names every part
         return Response(body, media_type="application/json", headers=headers)
 
     return [
+        Route("/api/topics", partial(_names, topics)),
         Route(BADGE, system_live),
         Route("/api/live", live),
         Route("/api/system-status", system),
@@ -238,6 +242,12 @@ def _current(hub: Hub) -> Change:
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+async def _names(topics: Sequence[str], _request: Request) -> Response:
+    """What may be asked for: an EventSource does not learn why it was refused."""
+    headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+    return JSONResponse({"topics": list(topics)}, headers=headers)
 
 
 def _topics(query: Mapping[str, str], known: Sequence[str]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from stability.settings import Settings, load
 
 AWAY = "host=/nowhere dbname=none"
 TOKEN = "open sesame"
-OPEN = ["/livez", "/readyz", "/healthz", "/login", "/api/system-status", "/system-status.js"]
+OPEN = ["/livez", "/readyz", "/healthz", "/login", "/api/system-status", "/api/topics", "/system-status.js"]
 CLOSED = [
     "/",
     "/metrics",

@@ -63,6 +63,14 @@ def test_a_row_of_another_topic_and_its_end() -> None:
     assert json.loads(gone.partition(b"data: ")[2]) == {"topic": "deployments", "key": "d1", "version": 5, "row": None}
 
 
+def test_a_row_that_somebody_observed_earlier_says_when() -> None:
+    """What a row tells of its own observation wins over when it was read; without that it is the latter."""
+    earlier = {"observed_at": "2026-11-24T12:29:31.000Z", "stale_after": "2026-11-24T12:30:31.000Z"}
+    for fields, expected in ((earlier, earlier["observed_at"]), ({}, "2026-11-24T12:30:00.123Z")):
+        told = encode("e", Change("deployments", "d1", 4, Row("running", fields), 4, NOW, NOW)).body
+        assert json.loads(told.partition(b"data: ")[2])["row"]["observed_at"] == expected
+
+
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none() | st.booleans()))
 def test_an_event_is_one_line_of_data_whatever_it_holds(data: dict[str, object]) -> None:
     """No line end inside a value can end an event early."""

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import psycopg
@@ -96,7 +97,9 @@ def test_everything_on_one_connection(hosted: str, follow: Follow, database: Dat
     """`/api/live` opens with the snapshot and `ready`, then follows; its last id resumes without a snapshot."""
     client = follow(hosted, "/api/live?topics=stability")
     client.wait_for(lambda client: bool(client.named("ready")))
-    assert [event.name for event in client.events[:1]] == ["hello"]
+    hello = client.events[0]
+    assert (hello.name, hello.data["topics"]) == ("hello", ["stability"])
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(hello.data["time"])) < timedelta(seconds=10)
     assert {"message", "status"} <= {event.name for event in client.events}
     seen = client.named("ready")[0].identity
     again = follow(hosted, "/api/live?topics=stability", **{"Last-Event-ID": seen})
@@ -104,6 +107,16 @@ def test_everything_on_one_connection(hosted: str, follow: Follow, database: Dat
     assert not again.messages
     begin_work(database)
     again.wait_for_stable(False)
+
+
+def test_topics_are_named(hosted: str) -> None:
+    """What may be asked for, also for foreign pages: their EventSource does not learn why it was refused."""
+    answer = httpx.get(f"{hosted}/api/topics")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.json()["topics"][0] == "stability"
+    for topic in answer.json()["topics"]:
+        with httpx.stream("GET", f"{hosted}/api/live", params={"topics": topic}) as stream:
+            assert stream.status_code == 200
 
 
 @pytest.mark.parametrize("identity", ["", "0", "zzz-3", "deadbeef-1", f"deadbeef-{10**30}", "-", "ü-٣"])
