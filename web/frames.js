@@ -27,7 +27,7 @@ export function parseObject(text) {
   } catch {
     throw new BadFrame("not JSON");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadFrame("not an object");
+  if (!isRecord(value)) throw new BadFrame("not an object");
   return value;
 }
 
@@ -49,6 +49,43 @@ export function parseStatus(text) {
   const stable = stableIn(frame);
   const state = stable === null ? "unknown" : stable ? "stable" : "processing";
   return { ...frame, stable, state };
+}
+
+/**
+ * @typedef {object} Hello  how `/api/live` begins
+ * @property {string} epoch  names this life of the server: ids of another one mean nothing in it
+ * @property {number | null} time  the server's clock (ms), if it says
+ *
+ * @typedef {object} RowChange  one row of a topic; null once it is gone
+ * @property {string} topic
+ * @property {string} key
+ * @property {Record<string, unknown> | null} row
+ */
+
+/** The `hello` event. @param {string} text @returns {Hello} */
+export function parseHello(text) {
+  const { epoch, time } = parseObject(text);
+  if (typeof epoch !== "string") throw new BadFrame("no `epoch`");
+  return { epoch, time: moment(time) };
+}
+
+/** The `change` event. @param {string} text @returns {RowChange} */
+export function parseChange(text) {
+  const { topic, key, row } = parseObject(text);
+  if (typeof topic !== "string" || typeof key !== "string") throw new BadFrame("no `topic` or no `key`");
+  if (row !== null && !isRecord(row)) throw new BadFrame("`row` is neither an object nor null");
+  return { topic, key, row };
+}
+
+/** ISO 8601 as ms since 1970, null for anything else. @param {unknown} text */
+export function moment(text) {
+  const parsed = typeof text === "string" ? Date.parse(text) : NaN;
+  return Number.isNaN(parsed) ? null : parsed;
+}
+
+/** @param {unknown} value @returns {value is Record<string, unknown>} */
+export function isRecord(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**

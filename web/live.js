@@ -1,3 +1,4 @@
+import { Rows } from "./rows.js";
 import { NOTHING_YET, lost } from "./snapshot.js";
 import { TIMING } from "./timing.js";
 import { follow } from "./tabs.js";
@@ -8,7 +9,9 @@ const UNHEARD = TIMING.silence + 5_000; // ms after which whoever holds the stre
 /** Everything on this page that shows the server at `base` shares this one object. */
 class Live {
   snapshot = NOTHING_YET;
-  /** @type {Set<() => void>} */ #listeners = new Set();
+  rows = new Rows();
+  /** Each with the topic that it shows beside the state, if any. @type {Map<() => void, string | null>} */ #listeners = new Map();
+  #begun = false;
   /** @type {import("./tabs.js").Following | null} */ #following = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #hidden;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #unheard;
@@ -19,20 +22,28 @@ class Live {
   }
 
   /**
-   * Calls `listener` after every change of `snapshot`, until the function that is returned is called.
-   * The connection lives as long as somebody listens.
-   * @param {() => void} listener
+   * Calls `listener` after every change of `snapshot`, and of the rows of `topic` if one is named, until the function that is
+   * returned is called. The connection lives as long as somebody listens.
+   * @param {() => void} listener @param {string} [topic]
    */
-  subscribe = (listener) => {
+  subscribe = (listener, topic) => {
     const entry = () => listener(); // the same function may listen twice
-    this.#listeners.add(entry);
-    if (this.#listeners.size === 1) this.#begin();
+    const known = this.#topics;
+    this.#listeners.set(entry, typeof topic === "string" ? topic : null);
+    if (this.#listeners.size === 1) queueMicrotask(() => this.#begin()); // whoever comes with it shares its first connection
+    else if (this.#topics.length > known.length) this.#following?.want(this.#topics);
     return () => {
       if (this.#listeners.delete(entry) && this.#listeners.size === 0) this.#end();
     };
   };
 
+  get #topics() {
+    return [...new Set(this.#listeners.values())].filter((topic) => topic !== null);
+  }
+
   #begin() {
+    if (this.#begun || this.#listeners.size === 0) return;
+    this.#begun = true;
     this.#follow();
     document.addEventListener("visibilitychange", this.#visibility);
     addEventListener("online", this.#wake);
@@ -42,21 +53,25 @@ class Live {
   }
 
   #end() {
+    if (!this.#begun) return;
+    this.#begun = false;
     this.#pause();
     document.removeEventListener("visibilitychange", this.#visibility);
     removeEventListener("online", this.#wake);
     removeEventListener("pageshow", this.#wake);
     removeEventListener("pagehide", this.#pause);
     this.snapshot = NOTHING_YET;
+    this.rows = new Rows();
   }
 
   #follow() {
     this.#expect();
-    this.#following = follow(this.base, (snapshot) => this.#heard(snapshot));
+    this.#following = follow(this.base, this.#topics, (snapshot, news) => this.#heard(snapshot, news));
   }
 
-  /** @param {import("./snapshot.js").Snapshot} snapshot */
-  #heard(snapshot) {
+  /** @param {import("./snapshot.js").Snapshot} snapshot @param {import("./rows.js").News} news */
+  #heard(snapshot, news) {
+    this.rows.apply(news);
     if (snapshot.loading && !this.snapshot.loading) return; // a new leader that knows less than this page
     this.#expect();
     this.#show(snapshot);
@@ -97,7 +112,7 @@ class Live {
   /** @param {import("./snapshot.js").Snapshot} snapshot */
   #show(snapshot) {
     this.snapshot = snapshot;
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners.keys()]) listener();
   }
 }
 

@@ -1,7 +1,9 @@
 /** The page at `/`: what the element shows, with what lies behind it and how the news travels. */
+import "./system-status.js";
 import { details } from "./details.js";
 import { adopt, setAttributes, setText } from "./dom.js";
 import { HOME, live } from "./live.js";
+import { showParts } from "./page-parts.js";
 import { showSources } from "./page-sources.js";
 import { Transport } from "./page-transport.js";
 import { WORK } from "./styles.js";
@@ -23,6 +25,7 @@ let build = null;
 
 adopt(document.adoptedStyleSheets, WORK);
 part("work").append(work.root);
+showParts(part("work"));
 badge.addEventListener("system-status-change", showState);
 store.subscribe(showSnapshot);
 feed.subscribe(showWork);

@@ -3,6 +3,8 @@
  *
  * @typedef {import("./frames.js").Status} Status
  * @typedef {"connecting" | "live" | "reconnecting" | "polling" | "offline" | "paused"} Transport
+ * @typedef {"awaited" | "told" | "absent" | "refused"} Standing  of a topic: all its rows are known, the server has none
+ *   such, or it did not let us have them
  *
  * @typedef {object} Snapshot
  * @property {boolean | null} stable  null: not known
@@ -11,8 +13,12 @@
  * @property {Status | null} status  the rich state, while it is known
  * @property {Transport} transport  how the state travels, apart from what it is
  * @property {string | null} note  a sentence about the transport worth telling
+ * @property {string | null} listener  how the server hears of changes: live, polling or lost
  * @property {string | null} build  the server's build, as its heartbeat names it
  * @property {number | null} provenAt  when something last proved the state, by this browser's clock (ms)
+ * @property {Readonly<Record<string, Standing>>} topics  those that somebody wants beside the state
+ * @property {number | null} rowsAt  when something last proved their rows, by this browser's clock (ms)
+ * @property {number} skew  ms that the server's clock is ahead of this browser's
  * @property {number} beat  grows with everything heard
  */
 
@@ -27,8 +33,12 @@ export const NOTHING_YET = Object.freeze({
   status: null,
   transport: "connecting",
   note: null,
+  listener: null,
   build: null,
   provenAt: null,
+  topics: Object.freeze({}),
+  rowsAt: null,
+  skew: 0,
   beat: 0,
 });
 

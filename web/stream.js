@@ -1,12 +1,15 @@
-import { BadFrame, parseMessage, parseObject, parseStatus } from "./frames.js";
+import { BadFrame, moment, parseChange, parseHello, parseMessage, parseObject, parseStatus } from "./frames.js";
 import { Poll } from "./poll.js";
+import { Telling } from "./rows.js";
 import { BAD_FRAME, NOTHING_YET, lost } from "./snapshot.js";
 import { TIMING, backoff } from "./timing.js";
+import { Topics } from "./topics.js";
 
 const HELD_BACK = "No live stream gets through (a buffering proxy, or a full house?): the state is asked for instead.";
 
 /**
- * One server, followed for ever: an EventSource, and polling while no stream gets through.
+ * One server, followed for ever: an EventSource, and polling while no stream gets through. The badge has a stream of its own,
+ * which is open to everybody; with topics beside it there is one stream for all of them.
  * Trouble has one way out, `#retry`: the same for a refused connection, a stream that ended, a silent one and a `bye`.
  */
 export class Stream {
@@ -15,20 +18,35 @@ export class Stream {
   #failures = 0;
   #heardAt = 0;
   #pollWorks = false;
+  /** What the stream told last. @type {Pick<import("./snapshot.js").Snapshot, "stable" | "status">} */ #told = { stable: null, status: null };
+  #topics;
+  #telling = new Telling((news) => this.#tell({ rowsAt: this.#heardAt, topics: this.#topics.standing(this.#telling.topics) }, news));
   #poll;
 
   /**
    * @param {string | URL} base  the server's root, with a slash at its end
-   * @param {(snapshot: import("./snapshot.js").Snapshot) => void} changed
+   * @param {(snapshot: import("./snapshot.js").Snapshot, news: import("./rows.js").News) => void} changed
    * @param {import("./timing.js").Timing} [timing]
    */
   constructor(base, changed, timing = TIMING) {
-    this.url = new URL("api/system-status/live", base);
     this.changed = changed;
     this.timing = timing;
+    this.#topics = new Topics(base);
     /** @type {import("./snapshot.js").Snapshot} */
     this.snapshot = NOTHING_YET;
     this.#poll = new Poll(new URL("api/system-status", base), (status) => this.#polled(status), () => this.#unpolled(), timing);
+  }
+
+  /** What is known of the topics that were wanted. */
+  get rows() {
+    return this.#telling.rows;
+  }
+
+  /** Somebody shows these topics, which takes another stream if this one lacks any. @param {Iterable<string>} topics */
+  want(topics) {
+    if (!this.#topics.want(topics) || !this.#source) return;
+    this.#open();
+    this.#tell({ topics: this.#topics.standing(this.#telling.topics) });
   }
 
   start() {
@@ -41,6 +59,7 @@ export class Stream {
     this.#source?.close();
     this.#source = null;
     this.#poll.stop();
+    this.#telling.stop();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }
@@ -61,30 +80,47 @@ export class Stream {
     });
   }
 
-  #open() {
+  #open(asked = this.#topics.ask()) {
     this.#source?.close();
-    this.#cancel("settled", "retry");
-    const source = new EventSource(this.url);
+    this.#cancel("settled", "retry", "topics");
+    let opened = false;
+    const source = new EventSource(this.#topics.url(this.#telling.cursor(asked)));
     this.#source = source;
-    source.onopen = () => this.#tell({ error: null });
+    source.onopen = () => {
+      opened = true;
+      this.#tell({ error: null, topics: this.#topics.standing(this.#telling.topics) });
+    };
     source.onmessage = ({ data }) => this.#heard(() => this.#message(parseMessage(data)));
-    source.onerror = () => this.#ended(source);
+    source.onerror = () => {
+      const refused = source.readyState === EventSource.CLOSED && !opened && asked.length > 0;
+      if (refused && source === this.#source) void this.#refused(source);
+      else this.#ended(source);
+    };
     this.#on("status", (data) => {
       const status = parseStatus(data);
       this.#state({ stable: status.stable, status });
     });
     this.#on("heartbeat", (data) => this.#heartbeat(parseObject(data)));
     this.#on("connection", (data) => {
+      const listener = String(parseObject(data).listener);
       const { status } = this.snapshot;
-      if (status) this.#tell({ status: { ...status, listener: String(parseObject(data).listener) } });
+      this.#tell({ listener, ...(status && { status: { ...status, listener } }) });
     });
+    this.#on("hello", (data) => {
+      const hello = parseHello(data);
+      if (hello.time) this.#tell({ skew: hello.time - this.#heardAt });
+      this.#telling.hello(hello, asked);
+    });
+    this.#on("change", (data, id) => this.#telling.change(parseChange(data), id));
+    this.#on("ready", (_data, id) => this.#ready(id));
+    this.#on("reset", () => this.#telling.reset());
     this.#on("bye", (data) => this.#bye(Number(parseObject(data).retry)));
     this.#awaitFrame();
   }
 
-  /** @param {string} name @param {(data: string) => void} handle */
+  /** @param {string} name @param {(data: string, id: string) => void} handle */
   #on(name, handle) {
-    this.#source?.addEventListener(name, (event) => this.#heard(() => handle(event.data)));
+    this.#source?.addEventListener(name, (event) => this.#heard(() => handle(event.data, event.lastEventId)));
   }
 
   /** @param {() => void} handle */
@@ -109,8 +145,18 @@ export class Stream {
     this.#state({ stable, status: status?.stable === stable ? status : null }); // the rich state follows
   }
 
-  /** @param {Partial<import("./snapshot.js").Snapshot>} news */
+  /** Where a stream went on and told no state, the last one still holds; half of one is not enough. @param {string} id */
+  #ready(id) {
+    this.#telling.ready(id);
+    if (this.snapshot.transport === "live") return;
+    if (this.#told.status) return this.#state(this.#told);
+    this.#telling.forget();
+    this.#open();
+  }
+
+  /** @param {Pick<import("./snapshot.js").Snapshot, "stable" | "status">} news */
   #state(news) {
+    this.#told = news;
     this.#cancel("poll");
     if (!this.#timers.has("settled")) this.#after("settled", this.timing.settled, () => this.#settled());
     this.#tell({ ...news, loading: false, error: null, transport: "live", provenAt: this.#heardAt });
@@ -124,11 +170,13 @@ export class Stream {
   }
 
   /** @param {Record<string, unknown>} beat */
-  #heartbeat({ build, version }) {
+  #heartbeat({ build, version, time }) {
     const missed = typeof version === "number" && !this.#knows(version);
     this.#tell({
       build: typeof build === "string" ? build : this.snapshot.build,
       provenAt: missed ? this.snapshot.provenAt : this.#heardAt,
+      rowsAt: this.snapshot.listener === "lost" || this.#telling.topics.length === 0 ? this.snapshot.rowsAt : this.#heardAt,
+      skew: (moment(time) ?? this.#heardAt + this.snapshot.skew) - this.#heardAt,
     });
     if (missed) this.#after("catchUp", this.timing.catchUp, () => this.#knows(version) || this.#open());
   }
@@ -136,6 +184,19 @@ export class Stream {
   /** @param {number} version */
   #knows(version) {
     return (this.snapshot.status?.version ?? version) >= version;
+  }
+
+  /**
+   * A browser does not say why a stream was refused. A server that lacks a topic names those it has; of one that has them all
+   * there is still the badge's stream, and rows are asked for again later.
+   * @param {EventSource} source
+   */
+  async #refused(source) {
+    const known = await this.#topics.look(this.timing.pollTimeout);
+    if (source !== this.#source) return;
+    if (!known) return this.#ended(source);
+    this.#open(this.#topics.rest());
+    this.#after("topics", this.timing.retryBesidePolling, () => this.#open());
   }
 
   /** @param {EventSource} source */
@@ -159,7 +220,7 @@ export class Stream {
   #retry(wait) {
     this.#source?.close();
     this.#source = null;
-    this.#cancel("settled", "silence", "catchUp");
+    this.#cancel("settled", "silence", "catchUp", "topics");
     this.#after("retry", wait, () => this.#open());
     this.#unproven();
   }
@@ -193,10 +254,10 @@ export class Stream {
     this.#tell(lost(this.snapshot, offline ? "offline" : "reconnecting"));
   }
 
-  /** @param {Partial<import("./snapshot.js").Snapshot>} news */
-  #tell(news) {
+  /** @param {Partial<import("./snapshot.js").Snapshot>} news @param {import("./rows.js").News} [rows] */
+  #tell(news, rows = {}) {
     this.snapshot = { ...this.snapshot, ...news, beat: this.snapshot.beat + 1 };
-    this.changed(this.snapshot);
+    this.changed(this.snapshot, rows);
   }
 
   /** @param {string} name @param {number} wait @param {() => void} act */

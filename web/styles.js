@@ -92,8 +92,26 @@ footer:empty { display: none; }
 @media (forced-colors: active) { dialog, .close { border-color: CanvasText; } }
 `;
 
+/** @param {string} within  a native bar in our colours */
+export const bar = (within) => `
+${within} progress {
+  display: block; box-sizing: border-box; width: 100%; height: .5rem; margin-top: .5rem; overflow: hidden; appearance: none;
+  border: 0; border-radius: 99px; background: light-dark(#e2e6eb, #2c343f); color: light-dark(#185bff, #6f9bff);
+}
+${within} progress::-webkit-progress-bar { background: light-dark(#e2e6eb, #2c343f); }
+${within} progress::-webkit-progress-value { border-radius: 99px; background: light-dark(#185bff, #6f9bff); }
+${within} progress::-moz-progress-bar { border-radius: 99px; background: light-dark(#185bff, #6f9bff); }
+@media (prefers-reduced-motion: no-preference) { ${within} progress::-webkit-progress-value { transition: inline-size .3s; } }
+@media (forced-colors: active) {
+  ${within} progress { height: .75rem; border: 1px solid CanvasText; background: Canvas; }
+  ${within} progress::-webkit-progress-bar { background: Canvas; }
+  ${within} progress::-webkit-progress-value { forced-color-adjust: none; background: Highlight; }
+  ${within} progress::-moz-progress-bar { forced-color-adjust: none; background: Highlight; }
+}
+`;
+
 /** The lists of what is in progress: in the modal, and on the page. */
-export const WORK = `
+export const WORK = `${bar(".work")}
 .work section + section { margin-top: 1.5rem; }
 .work h3 { margin: 0 0 .25rem; font-size: .8125rem; font-weight: 600; letter-spacing: .01em; color: light-dark(#4b5460, #a9b3be); }
 .work ul { margin: 0; padding: 0; list-style: none; }
@@ -104,19 +122,31 @@ export const WORK = `
 .work .name { min-width: 0; overflow: hidden; font-weight: 550; text-overflow: ellipsis; white-space: nowrap; }
 .work .state { flex: none; max-width: 50%; font-size: .875rem; color: light-dark(#4b5460, #a9b3be); }
 .work .rows, .work .more { margin: .2rem 0 0; font-size: .8125rem; font-variant-numeric: tabular-nums; color: light-dark(#4b5460, #a9b3be); }
-.work progress {
-  display: block; box-sizing: border-box; width: 100%; height: .5rem; margin-top: .5rem; overflow: hidden; appearance: none;
-  border: 0; border-radius: 99px; background: light-dark(#e2e6eb, #2c343f); color: light-dark(#185bff, #6f9bff);
-}
-.work progress::-webkit-progress-bar { background: light-dark(#e2e6eb, #2c343f); }
-.work progress::-webkit-progress-value { border-radius: 99px; background: light-dark(#185bff, #6f9bff); }
-.work progress::-moz-progress-bar { border-radius: 99px; background: light-dark(#185bff, #6f9bff); }
-@media (prefers-reduced-motion: no-preference) { .work progress::-webkit-progress-value { transition: inline-size .3s; } }
 .work .empty p { margin: 0; color: light-dark(#4b5460, #a9b3be); }
-@media (forced-colors: active) {
-  .work progress { height: .75rem; border: 1px solid CanvasText; background: Canvas; }
-  .work progress::-webkit-progress-bar { background: Canvas; }
-  .work progress::-webkit-progress-value { forced-color-adjust: none; background: Highlight; }
-  .work progress::-moz-progress-bar { forced-color-adjust: none; background: Highlight; }
+`;
+
+/** What every part of one topic starts from. */
+export const PART = `${UNSEEN}
+:host { display: block; container-type: inline-size; font-size: 1rem; font-weight: 400; line-height: 1.5; text-align: start; }
+header { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: 0 1rem; margin-bottom: .6rem; }
+:host([hidden]) { display: none; }
+p, ul, figure { margin: 0; padding: 0; }
+ul { list-style: none; }
+.quiet, .way, .empty { color: light-dark(#4b5460, #a9b3be); font-size: .8125rem; font-variant-numeric: tabular-nums; }
+.empty { font-size: 1rem; }
+.way { margin-inline-start: auto; font-size: .875rem; }
+:host([way="loading"]) .way:not([data-waiting]) { visibility: hidden; }
+:host([way="lost"]) .way, :host([way="polling"]) .way { color: light-dark(#7a4d00, #fcc02b); }
+:focus-visible { outline: 2px solid light-dark(#185bff, #8fb2ff); outline-offset: 2px; }
+svg { flex: none; }
+.name { min-width: 0; overflow: hidden; font-weight: 550; text-overflow: ellipsis; white-space: nowrap; }
+[data-colour="green"] { --tone: light-dark(#068460, #60f4d3); }
+[data-colour="red"] { --tone: light-dark(#b00020, #ff8e9c); }
+[data-colour="yellow"] { --tone: light-dark(#a36a00, #fcc02b); }
+[data-colour="blue"] { --tone: light-dark(#185bff, #8fb2ff); }
+[data-colour="grey"] { --tone: light-dark(#5d6772, #a3adb8); }
+@media (prefers-reduced-motion: no-preference) {
+  .turning { animation: turn 1.6s linear infinite; transform-origin: 8px 8px; }
 }
+@keyframes turn { to { transform: rotate(1turn); } }
 `;

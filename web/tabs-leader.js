@@ -8,36 +8,48 @@ import { Stream } from "./stream.js";
  */
 
 /**
- * @param {string} base @param {import("./tabs.js").Deliver} deliver @param {Elect} elect
+ * @param {string} base @param {string[]} topics @param {import("./tabs.js").Deliver} deliver @param {Elect} elect
  * @returns {import("./tabs.js").Following}
  */
-export function followLeader(base, deliver, elect) {
-  const name = `stability-1 ${base}`;
+export function followLeader(base, topics, deliver, elect) {
+  const name = `stability-2 ${base}`;
   const channel = new BroadcastChannel(name);
   /** @type {Stream | null} */
   let stream = null;
 
   channel.onmessage = ({ data }) => {
-    if (!stream) return data.snapshot && deliver(data.snapshot);
-    if (data.hello && stream.snapshot.beat) channel.postMessage({ snapshot: stream.snapshot });
+    if (!stream) return data.snapshot && heard(data);
+    if (data.want && stream.snapshot.beat) channel.postMessage({ snapshot: stream.snapshot, news: stream.rows.all() });
+    if (data.want) stream.want(data.want);
     if (data.wake) stream.wake();
   };
+  /** @param {{ snapshot: import("./snapshot.js").Snapshot, news: import("./rows.js").News }} told */
+  const heard = ({ snapshot, news }) => {
+    if (topics.some((topic) => !snapshot.topics[topic])) channel.postMessage({ want: topics }); // it leads since a moment ago
+    deliver(snapshot, news);
+  };
   const resign = elect(name, () => {
-    stream = new Stream(base, (snapshot) => {
-      channel.postMessage({ snapshot });
-      deliver(snapshot);
+    stream = new Stream(base, (snapshot, news) => {
+      channel.postMessage({ snapshot, news });
+      deliver(snapshot, news);
     });
+    stream.want(topics);
     stream.start();
     return () => {
       stream?.stop();
       stream = null;
     };
   });
-  channel.postMessage({ hello: true });
+  channel.postMessage({ want: topics });
   return {
     stop: () => {
       resign();
       channel.close();
+    },
+    want: (more) => {
+      topics = more;
+      if (stream) stream.want(more);
+      else channel.postMessage({ want: more });
     },
     wake: () => (stream ? stream.wake() : channel.postMessage({ wake: true })),
   };

@@ -1,20 +1,40 @@
 /** Runs as a SharedWorker, named for its server: owns the one stream and tells every tab what it hears. */
 import { Stream } from "./stream.js";
 
-/** @type {Set<MessagePort>} */
-const ports = new Set();
+/** The tabs, each with the topics that it shows. @type {Map<MessagePort, Set<string>>} */
+const ports = new Map();
 /** @type {Stream | null} */
 let stream = null;
 
-/** @param {MessagePort} port @param {string} base */
-function follow(port, base) {
-  ports.add(port);
+/** @param {import("./snapshot.js").Snapshot} snapshot @param {import("./rows.js").News} news */
+function tell(snapshot, news) {
+  for (const [port, topics] of ports) port.postMessage({ snapshot, news: only(news, topics) });
+}
+
+/** @param {import("./rows.js").News} news @param {Set<string>} topics */
+function only(news, topics) {
+  return Object.fromEntries(Object.entries(news).filter(([topic]) => topics.has(topic)));
+}
+
+/** @param {MessagePort} port @param {string} base @param {string[]} topics */
+function follow(port, base, topics) {
+  ports.set(port, new Set(topics));
   if (!stream) {
-    stream = new Stream(base, (snapshot) => ports.forEach((each) => each.postMessage({ snapshot })));
+    stream = new Stream(base, tell);
+    stream.want(topics);
     stream.start();
   }
-  const { snapshot } = stream;
-  port.postMessage(snapshot.beat ? { snapshot } : {});
+  const { snapshot, rows } = stream;
+  port.postMessage(snapshot.beat ? { snapshot, news: rows.all(topics) } : {});
+  stream.want(topics);
+}
+
+/** @param {MessagePort} port @param {string[]} topics */
+function want(port, topics) {
+  ports.set(port, new Set(topics));
+  if (!stream) return;
+  port.postMessage({ snapshot: stream.snapshot, news: stream.rows.all(topics) });
+  stream.want(topics);
 }
 
 /** @param {MessagePort} port */
@@ -29,7 +49,8 @@ addEventListener("connect", (event) => {
   const [port] = /** @type {MessageEvent} */ (event).ports;
   if (!port) return;
   port.onmessage = ({ data }) => {
-    if (data.follow) follow(port, data.follow);
+    if (data.follow) follow(port, data.follow, data.topics);
+    if (data.want) want(port, data.want);
     if (data.leave) leave(port);
     if (data.wake) stream?.wake();
   };

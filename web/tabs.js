@@ -9,26 +9,29 @@ import { Stream } from "./stream.js";
  * @typedef {object} Following
  * @property {() => void} stop
  * @property {() => void} wake
+ * @property {(topics: string[]) => void} want  all the topics that are wanted now
  *
- * @typedef {(snapshot: import("./snapshot.js").Snapshot) => void} Deliver
+ * @typedef {(snapshot: import("./snapshot.js").Snapshot, news: import("./rows.js").News) => void} Deliver
  */
 
-/** @param {string} base @param {Deliver} deliver @returns {Following} */
-export function follow(base, deliver) {
+/** @param {string} base @param {string[]} topics @param {Deliver} deliver @returns {Following} */
+export function follow(base, topics, deliver) {
   const worker = workerFor(base);
-  return worker ? followWorker(worker, base, deliver, () => followTabs(base, deliver)) : followTabs(base, deliver);
+  const tabs = (/** @type {string[]} */ wanted) => followTabs(base, wanted, deliver);
+  return worker ? followWorker(worker, base, topics, deliver, tabs) : tabs(topics);
 }
 
-/** @param {string} base @param {Deliver} deliver @returns {Following} */
-function followTabs(base, deliver) {
-  if (typeof BroadcastChannel === "undefined") return followAlone(base, deliver);
-  if (globalThis.navigator?.locks) return followLeader(base, deliver, electByLock);
-  return hasStorage() ? followLeader(base, deliver, electByLease) : followAlone(base, deliver);
+/** @param {string} base @param {string[]} topics @param {Deliver} deliver @returns {Following} */
+function followTabs(base, topics, deliver) {
+  if (typeof BroadcastChannel === "undefined") return followAlone(base, topics, deliver);
+  if (globalThis.navigator?.locks) return followLeader(base, topics, deliver, electByLock);
+  return hasStorage() ? followLeader(base, topics, deliver, electByLease) : followAlone(base, topics, deliver);
 }
 
-/** @param {string} base @param {Deliver} deliver @returns {Following} */
-function followAlone(base, deliver) {
+/** @param {string} base @param {string[]} topics @param {Deliver} deliver @returns {Following} */
+function followAlone(base, topics, deliver) {
   const stream = new Stream(base, deliver);
+  stream.want(topics);
   stream.start();
   return stream;
 }

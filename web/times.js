@@ -28,6 +28,22 @@ export function setTime(element, moment) {
   timer ??= setInterval(tick, TICK);
 }
 
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const DAY_AND_CLOCK = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const HALF_A_DAY = 43_200_000; // ms
+
+/** The time of day, "12:03", with the day if that is not plain. @param {number} moment @param {number} [now] */
+export function clock(moment, now = Date.now()) {
+  return (Math.abs(now - moment) < HALF_A_DAY ? CLOCK : DAY_AND_CLOCK).format(moment);
+}
+
+/** Makes `element` say when `moment` was. @param {HTMLTimeElement} element @param {number} moment  ms since 1970 */
+export function setMoment(element, moment) {
+  const date = new Date(moment);
+  setAttributes(element, { datetime: date.toISOString(), title: date.toLocaleString() });
+  setText(element, clock(moment));
+}
+
 function tick() {
   const now = Date.now();
   for (const [element, moment] of shown) {

@@ -14,6 +14,11 @@ export const TIMING = Object.freeze({
   retryBesidePolling: 60_000, // polling works: the stream is not urgent
   byeMost: 120_000, // the longest wait that a server may ask for
   catchUp: 2_000, // a heartbeat names a version that its state may take this long to bring
+  rowsBusy: 5_000, // between two questions for the rows of a topic, while no stream tells them and something goes on
+  rowsIdle: 30_000,
+  historyLeast: 5_000, // between two questions for a chart, however many changes come
+  historyRest: 20, // times as long as the last answer took: a chart never keeps a server busy
+  historyTimeout: 20_000,
   detailsLeast: 1_000, // between two questions for the details, however many hints come
   detailsWatch: 2_000, // while work goes on and no stream tells of it
   detailsRetry: 5_000,

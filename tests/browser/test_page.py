@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Sql
-from tests.fixtures.host import WEB, Host
+from tests.fixtures.host import STREAMS, WEB, Host
 from tests.fixtures.host import Page as HostPage
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving
@@ -121,7 +121,8 @@ def scripted(host: Host) -> Host:
 
 def test_polling_is_told(scripted: Host, page: Page, keep_picture: Keep) -> None:
     """Where no stream gets through the state is asked for, and the page says so, with the reason."""
-    scripted.pages["/api/system-status/live"] = HostPage("<p>A proxy's own words</p>")
+    for path in STREAMS:
+        scripted.pages[path] = HostPage("<p>A proxy's own words</p>")
     scripted.pages["/api/system-status"] = HostPage('{"stable":false,"version":1,"sources":{}}', "application/json")
     page.goto(scripted.url)
     expect(page.locator("system-status")).to_have_attribute("state", "processing", timeout=20_000)
@@ -138,7 +139,8 @@ def test_reconnecting_is_told_after_five_seconds(scripted: Host, page: Page) -> 
     stream.send('data: {"stable":true}\n\n')
     transport = page.locator("#transport")
     expect(transport).to_have_text("Live")
-    scripted.pages["/api/system-status/live"] = HostPage("away")
+    for path in STREAMS:
+        scripted.pages[path] = HostPage("away")
     stream.cut()
     expect(page.locator("system-status")).to_have_attribute("state", "unknown")
     page.clock.run_for(4_900)

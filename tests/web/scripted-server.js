@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 
 /** One open stream, from the server's side. */
-class Open {
+export class Open {
   /** @param {import("node:http").ServerResponse} response */
   constructor(response) {
     this.response = response;
@@ -35,6 +35,8 @@ class Open {
 export class ScriptedServer {
   /** What `/api/system-status/live` answers instead of a stream, if anything. @type {number | null} */
   refusal = null;
+  /** The same for one address. @type {Record<string, number>} */
+  refusals = {};
   /** What other paths answer. @type {Record<string, (response: import("node:http").ServerResponse) => void>} */
   answers = {};
   /** @type {string[]} */ asked = [];
@@ -73,12 +75,13 @@ export class ScriptedServer {
   /** @param {string} path @param {import("node:http").ServerResponse} response */
   #serve(path, response) {
     this.asked.push(path);
-    if (path !== "/api/system-status/live") {
+    const refusal = this.refusals[path] ?? this.refusal;
+    if (path !== "/api/system-status/live" && !path.startsWith("/api/live")) {
       const answer = this.answers[path];
       if (answer) answer(response);
       else response.writeHead(404).end();
-    } else if (this.refusal) {
-      response.writeHead(this.refusal).end();
+    } else if (refusal) {
+      response.writeHead(refusal).end();
     } else {
       response.writeHead(200, { "Content-Type": "text/event-stream" });
       response.write("retry: 20\n\n");
