@@ -80,6 +80,11 @@ class Deployments {
   #items = new Keyed(this.#list, item);
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #ageing;
 
+  /** @param {() => void} again */
+  constructor(again) {
+    this.again = again;
+  }
+
   /** @param {import("./feed.js").View} view @returns {Level} */
   show(view) {
     const { rows, skew } = view;
@@ -96,7 +101,7 @@ class Deployments {
   #age(view, now) {
     this.rest();
     const next = [...view.rows.values()].reduce((least, row) => Math.min(least, freshness(row, now).until), Infinity);
-    if (next < Infinity) this.#ageing = setTimeout(() => this.show(view), Math.min(next - now + 1, LONGEST_TIMER));
+    if (next < Infinity) this.#ageing = setTimeout(this.again, Math.min(next - now + 1, LONGEST_TIMER));
   }
 
   rest() {
@@ -191,5 +196,5 @@ export const PART = definePart("deployment-status", {
     busy: (rows) => [...rows.values()].some(({ status }) => active(String(status))),
   },
   css: DEPLOYMENTS,
-  body: () => new Deployments(),
+  body: (again) => new Deployments(again),
 });

@@ -38,14 +38,15 @@ const SAID = {
 /**
  * Defines the element and names the part for the page.
  * @param {string} tag
- * @param {{ title: string, topic: string, ask: import("./feed.js").Ask, css: string, body: () => Body }} what
+ * @param {{ title: string, topic: string, ask: import("./feed.js").Ask, css: string, body: (again: () => void) => Body }} what  `again` shows
+ *   the same once more, since time passed
  * @returns {Part}
  */
 export function definePart(tag, { title, topic, ask, css, body }) {
   class Element extends HTMLElement {
     static observedAttributes = ["server"];
 
-    #body = body();
+    #body = body(() => this.#feed?.changed(this.#feed.view));
     #said = html("span");
     #time = html("time");
     #asOf = html("span", { class: "as-of", hidden: true }, "as of ", this.#time);
