@@ -83,7 +83,7 @@ COLOURS = {
 
 
 def test_a_deployment_comes_up_and_goes(shown: Shown, page: Page) -> None:
-    """Text and colour follow each status, the bar is there for those that are on their way only, and what went is gone."""
+    """Text and colour follow each status; there is a bar for those that are on their way; what went is gone."""
     page.goto(shown.url)
     part = page.locator("deployment-status")
     expect(part).to_contain_text("No deployments.")
@@ -160,7 +160,7 @@ def test_strict_policy_and_prefix(shown: Shown, host: Host, page: Page) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "forced"), LOOKS)
-def test_no_violation(  # noqa: PLR0913 -- what is shown, how, and to whom
+def test_no_violation(  # noqa: PLR0917 -- what is shown, how, and to whom
     shown: Shown, page: Page, axe: str, keep_picture: Keep, scheme: str, forced: str
 ) -> None:
     """Nobody is shut out, with something of everything and the table open."""
