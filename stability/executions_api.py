@@ -7,7 +7,7 @@ dates, and refuses what is over.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from stability.database import Database
 from stability.errors import RequestError
 from stability.frames import compact
-from stability.operations import Answer, Error, Json, Model, Moment, Operation, Text
+from stability.operations import Answer, Error, Json, Model, Moment, Operation, Percent, Text
 
 PATH: Final = "/api/v1/executions"
 Status: TypeAlias = Literal["PENDING", "READY", "RUNNING", "CANCELLING", "FINISHED", "FAILED", "CANCELLED"]
@@ -49,12 +49,10 @@ class New(Model):
 
 
 class Change(Model):
-    """What is to be said of an execution: something of this."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    """What is to be said of an execution; nothing leaves it as it is."""
 
     status: Status | None = None
-    progress: int | None = Field(None, ge=0, le=100)
+    progress: Percent | None = None
     error_message: Text | None = Field(None, max_length=4000)
 
 
@@ -142,11 +140,9 @@ class _Asked:
 
     async def change(self, _request: Request, which: Which, change: Change) -> Answer:
         values = change.model_dump(exclude_none=True)
-        if not values:
-            raise RequestError("Nothing is said of the execution: name status, progress or error_message.")
         async with self._database.writing() as connection:
-            await _found(connection, which.id, lock=True)
-            return _execution(await _updated(connection, which.id, values))
+            found = await _found(connection, which.id, lock=True)
+            return _execution(await _updated(connection, which.id, values) if values else found)
 
     async def cancel(self, _request: Request, which: Which) -> Answer:
         async with self._database.writing() as connection:

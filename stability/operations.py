@@ -4,12 +4,12 @@ Models say what may be asked and what is answered. Whatever they do not allow is
 value and what is possible; behind the door nothing is validated again.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import groupby
-from math import isfinite
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import (
@@ -18,18 +18,22 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     PlainSerializer,
     ValidationError,
+    WithJsonSchema,
 )
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+from typing_extensions import TypeAliasType
 
 from stability.errors import RequestError
 from stability.frames import timestamp
 
 LONGEST_BODY: Final = 64 * 1024  # bytes, as also our own server allows for a whole request
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LONGEST_SHOWN: Final = 80  # characters of a value that is refused
 
 
@@ -51,20 +55,15 @@ def _storable(value: str) -> str:
     return value
 
 
-def _storable_json(value: object) -> object:
-    match value:
-        case str():
-            _storable(value)
-        case float() if not isfinite(value):
-            raise ValueError("holds a number that is too large")
-        case list():
-            for part in value:
-                _storable_json(part)
-        case dict():
-            for name, part in value.items():
-                _storable(name)
-                _storable_json(part)
-    return value
+def _written(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        if _DATE.match(value):
+            return datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("it should be a time such as 2026-01-31T12:00:00Z")
 
 
 def _zoned(value: datetime) -> datetime:
@@ -74,20 +73,34 @@ def _zoned(value: datetime) -> datetime:
         raise ValueError("is out of range in UTC") from None
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _flag(value: object) -> object:
     if isinstance(value, str) and value not in ("true", "false"):
         raise ValueError("it should be true or false")
     return value
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_storable)]
+Text: TypeAlias = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
 """What a text column can hold."""
-Moment: TypeAlias = Annotated[datetime, AfterValidator(_zoned), PlainSerializer(timestamp, return_type=str)]
+Moment: TypeAlias = Annotated[
+    datetime,
+    BeforeValidator(_written),
+    AfterValidator(_zoned),
+    PlainSerializer(timestamp, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 """A time with its zone, without one in UTC; answered in UTC, with `Z`."""
-Json: TypeAlias = Annotated[JsonValue, AfterValidator(_storable_json)]
+Json = TypeAliasType(
+    "Json", "list[Json] | dict[Text, Json] | Text | bool | int | Annotated[float, Field(allow_inf_nan=False)] | None"
+)
 """What a jsonb column can hold."""
 Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
 """`true` or `false` in a query."""
+Percent: TypeAlias = Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
+"""0 to 100, where 10.0 is one as well."""
 Id: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A bigint's positive half."""
 
@@ -131,10 +144,27 @@ def routes(operations: Sequence[Operation]) -> Sequence[BaseRoute]:
 
 
 def _route(path: str, by_method: Mapping[str, Operation]) -> Route:
-    async def ask(request: Request) -> Response:
-        return await by_method["GET" if request.method == "HEAD" else request.method](request)
+    allowed = sorted({*by_method, "HEAD"} if "GET" in by_method else by_method)
 
-    return Route(path, ask, methods=list(by_method))
+    async def ask(request: Request) -> Response:
+        operation = by_method.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+        return await operation(request)
+
+    return Route(path, _Any(ask))
+
+
+class _Any:
+    """An endpoint that Starlette asks whatever the method, so that a wrong one is told all the right ones."""
+
+    def __init__(self, ask: Callable[[Request], Awaitable[Response]]) -> None:
+        self._ask = ask
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        response = await self._ask(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def _parsed_query(model: type[BaseModel], request: Request) -> BaseModel:

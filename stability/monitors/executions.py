@@ -25,8 +25,9 @@ KEY: Final = ("executions", "log")
 # One statement is one snapshot: the newest row has the counts, whatever the table's size.
 _READ: Final = text("""
     SELECT clock_timestamp() AS as_of,
-           (SELECT coalesce(json_agg(l || jsonb_build_object('name', n.name)), '[]') FROM (
-                SELECT to_jsonb(s) AS l, s.execution_id FROM public.status_log AS s ORDER BY s.id DESC LIMIT :latest
+           (SELECT coalesce(json_agg(l.l || jsonb_build_object('name', n.name) ORDER BY l.id DESC), '[]') FROM (
+                SELECT to_jsonb(s) AS l, s.id, s.execution_id FROM public.status_log AS s
+                 ORDER BY s.id DESC LIMIT :latest
            ) AS l LEFT JOIN LATERAL (
                 SELECT to_jsonb(e) ->> 'name' AS name FROM public.executions AS e WHERE e.id = l.execution_id
            ) AS n ON true) AS log
