@@ -8,7 +8,7 @@ DO $$
 DECLARE
     ours CONSTANT text := 'pg-stability:%';
     tables CONSTANT text[] := ARRAY['public.import_job', 'worker.command_registry', 'worker.tasks',
-        'public.executions', 'public.status_log'];
+        'public.executions', 'public.status_log', 'public.deployments'];
     found record;
     group_role text;
 BEGIN

@@ -27,7 +27,8 @@ BEGIN
             stability.arm(bigint, interval), stability.disarm(bigint[]),
             stability.expire_executions(jsonb, interval, interval, integer),
             stability.prune_status_log(interval, integer),
-            stability.alert(text, text, text, timestamptz, text), stability.look_for_stuck(interval) TO stability_server;
+            stability.alert(text, text, text, timestamptz, text), stability.look_for_stuck(interval),
+            stability.deployment_transitions() TO stability_server;
         GRANT SELECT, UPDATE, DELETE ON stability.outbox TO stability_server;
         GRANT SELECT, INSERT, UPDATE, DELETE ON stability.delivery TO stability_server;
         GRANT SELECT, UPDATE ON SEQUENCE stability.alerts_awaited TO stability_server;
@@ -36,7 +37,12 @@ BEGIN
             SELECT format('GRANT %s ON %s %s TO stability_server', needed.privilege, needed.kind, needed.name) AS statement
             FROM (VALUES ('SELECT', 'TABLE', 'public.executions'), ('INSERT', 'TABLE', 'public.executions'),
                 ('UPDATE', 'TABLE', 'public.executions'), ('SELECT', 'TABLE', 'public.status_log'),
-                ('USAGE', 'SEQUENCE', pg_get_serial_sequence('public.executions', 'id'))
+                ('USAGE', 'SEQUENCE', pg_get_serial_sequence('public.executions', 'id')),
+                ('SELECT', 'TABLE', to_regclass('public.deployments')::text),
+                ('INSERT', 'TABLE', to_regclass('public.deployments')::text),
+                ('UPDATE', 'TABLE', to_regclass('public.deployments')::text),
+                ('USAGE', 'SEQUENCE', CASE WHEN stability.has_column(to_regclass('public.deployments'), 'id')
+                    THEN pg_get_serial_sequence('public.deployments', 'id') END)
             ) AS needed (privilege, kind, name)
             WHERE NOT CASE needed.kind WHEN 'TABLE' THEN has_table_privilege('stability_server', needed.name, needed.privilege)
                 ELSE has_sequence_privilege('stability_server', needed.name, needed.privilege) END

@@ -22,6 +22,7 @@ TABLES: Final = (
     "worker.tasks",
     "worker.command_registry",
     "public.import_job",
+    "public.deployments",
 )  # what refers goes before what it refers to
 ROLES: Final = ("stability_server", "stability_reader")
 PATIENCE: Final = 30.0  # seconds that transactions may take which hold what is to go
@@ -37,6 +38,13 @@ _HOLD: LiteralString = """
              UNION SELECT unnest(%s::regclass[])) AS held (r)
     HAVING count(*) > 0
 """
+# What a host's own table was given because it lacked it.
+_COLUMNS: LiteralString = """
+    SELECT format('ALTER TABLE %s DROP COLUMN %I', a.attrelid::regclass, a.attname)
+      FROM pg_catalog.pg_attribute a
+     WHERE a.attrelid = to_regclass('public.deployments') AND a.attnum > 0 AND NOT a.attisdropped
+       AND col_description(a.attrelid, a.attnum) LIKE 'pg-stability:%'
+"""
 _FUNCTIONS: LiteralString = """
     SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_catalog.pg_proc p
      WHERE p.pronamespace = 'stability'::regnamespace
@@ -45,7 +53,11 @@ _FUNCTIONS: LiteralString = """
 _GRANTED: LiteralString = """
     SELECT format('REVOKE ALL ON %s %s FROM stability_server', kind, name)
       FROM (VALUES ('TABLE', 'public.executions'), ('TABLE', 'public.status_log'),
-                   ('SEQUENCE', pg_get_serial_sequence('public.executions', 'id'))) AS granted (kind, name)
+                   ('SEQUENCE', pg_get_serial_sequence('public.executions', 'id')),
+                   ('TABLE', to_regclass('public.deployments')::text),
+                   ('SEQUENCE', CASE WHEN stability.has_column(to_regclass('public.deployments'), 'id')
+                                     THEN pg_get_serial_sequence('public.deployments', 'id') END)
+           ) AS granted (kind, name)
      WHERE to_regclass(name) IS NOT NULL AND to_regrole('stability_server') IS NOT NULL
 """
 # Half of what hold() has left of deadlock_timeout, after which Postgres looks for deadlocks.
@@ -130,6 +142,8 @@ def _remove_at_once(connection: _Connection, drop_data: bool, tell: Callable[[st
         connection.execute(_HOLD, (made,))
         connection.execute("SELECT stability.sweep()")
         _revoke(connection)
+        for (statement,) in connection.execute(_COLUMNS).fetchall():
+            connection.execute(sql.SQL(statement))
         try:
             with connection.transaction():
                 connection.execute(_BRIEFLY)
@@ -146,7 +160,7 @@ def _remove_at_once(connection: _Connection, drop_data: bool, tell: Callable[[st
 
 
 def _revoke(connection: _Connection) -> None:
-    """Take back what the server was granted on executions, so that tables that stay are as they were found."""
+    """Take back what the server was granted on monitors' tables, so that tables that stay are as they were found."""
     for (revoke,) in connection.execute(_GRANTED).fetchall():
         connection.execute(sql.SQL(revoke))
 
