@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from stability.allow import Allow
 from stability.durations import duration
 from stability.errors import SettingError
 
@@ -106,10 +107,48 @@ class Settings(BaseSettings):
     execution_log_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
         0.0, description="days that rows of `status_log` are kept; 0 = for ever"
     )
+    machines_url: str | None = Field(
+        None, description="the machine API that makes deployments, such as `https://api.machines.dev/v1`"
+    )
+    machines_app: str | None = Field(
+        None, description="the app of the machine API that deployments' machines belong to, and no others' do"
+    )
+    machines_region: str | None = Field(None, description="where machines are made; else where the machine API likes")
+    machines_token: SecretStr | None = Field(None, description="secret that the machine API asks for")
+    machines_token_file: Path | None = Field(None, description="a file that holds `STABILITY_MACHINES_TOKEN`")
+    probe_template: str = Field(
+        "http://{machine_id}.vm.{app}.internal:8080/status",
+        description="health URL of a deployment that brings none of its own",
+    )
+    probe_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="hosts, suffixes like `.internal`, and networks that health URLs may lead to beside the template's,"
+        " separated by commas; `public` stands for every public address, and for all of it if empty",
+    )
+    probe_seconds: Annotated[float, Field(ge=0.05, le=86_400)] = Field(
+        30.0, description="seconds between two looks at every deployment"
+    )
+    probe_timeout_seconds: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        5.0, description="seconds that a health URL may take to answer"
+    )
+    probe_parallel: int = Field(128, ge=1, le=4096, description="deployments that are looked at at a time")
+    probe_failures: int = Field(
+        1, ge=1, description="looks in a row that find a running deployment unhealthy, to say so"
+    )
+    probe_successes: int = Field(1, ge=1, description="looks in a row that find an unhealthy one running, to say so")
+    deployment_create_seconds: Seconds = Field(
+        60.0, description="seconds in which the machine API is asked for a machine"
+    )
+    deployment_start_seconds: Seconds = Field(
+        60.0, description="seconds until a deployment that starts has to answer 200"
+    )
+    deployment_start_probe_seconds: Annotated[float, Field(ge=0.01, le=60)] = Field(
+        2.0, description="seconds between two looks at a deployment that starts"
+    )
     log_format: Literal["logfmt", "json"] = Field("logfmt", description="`logfmt` or `json`, one line an event")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "probe_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -129,6 +168,37 @@ class Settings(BaseSettings):
         if not all(re.fullmatch(r"https?://[^/?#*\s]+", origin) for origin in origins):
             raise ValueError("must be origins such as https://app.example, separated by commas")
         return origins
+
+    @field_validator("probe_allow")
+    @classmethod
+    def _allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Allow.parse(value)
+        return value
+
+    @field_validator("probe_template")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        try:
+            url = value.format(machine_id="0", app="a")
+        except (LookupError, ValueError):
+            url = ""
+        if not re.fullmatch(r"https?://[^/@\s]+(/\S*)?", url):
+            raise ValueError("must be a URL whose only placeholders are {machine_id} and {app}")
+        return value
+
+    @field_validator("machines_url")
+    @classmethod
+    def _api(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", value):
+            raise ValueError("must begin with http:// or https:// and hold neither user nor query")
+        return value
+
+    @field_validator("machines_app", "machines_region")
+    @classmethod
+    def _plain(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", value):
+            raise ValueError("must consist of letters, digits, - and _")
+        return value
 
     @field_validator("canary_seconds")
     @classmethod
@@ -167,7 +237,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in ("DATABASE_URL", "token", "notify_urls"):
+        for name in ("DATABASE_URL", "token", "notify_urls", "machines_token"):
             file = values.get(f"{name}_FILE") or values.get(f"{name}_file")
             if file and not values.get(name):
                 try:
