@@ -70,3 +70,14 @@ def _real(address: Address) -> Address:
         if address in _TRANSLATED:
             return IPv4Address(int(address) & 0xFFFFFFFF)
     return address
+
+
+def template(text: str) -> str:
+    """`text` if it is a template of health URLs; raises ValueError when it is none."""
+    try:
+        url = text.format(machine_id="0", app="a")
+    except (LookupError, ValueError):
+        url = ""
+    if not re.fullmatch(r"https?://[^/@\s]+(/\S*)?", url):
+        raise ValueError("must be a URL whose only placeholders are {machine_id} and {app}")
+    return text

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from stability.allow import Allow
+from stability.allow import Allow, template
 from stability.durations import duration
 from stability.errors import SettingError
 
@@ -177,14 +177,8 @@ class Settings(BaseSettings):
 
     @field_validator("probe_template")
     @classmethod
-    def _template(cls, value: str) -> str:
-        try:
-            url = value.format(machine_id="0", app="a")
-        except (LookupError, ValueError):
-            url = ""
-        if not re.fullmatch(r"https?://[^/@\s]+(/\S*)?", url):
-            raise ValueError("must be a URL whose only placeholders are {machine_id} and {app}")
-        return value
+    def _is_template(cls, value: str) -> str:
+        return template(value)
 
     @field_validator("machines_url")
     @classmethod
