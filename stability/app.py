@@ -69,7 +69,7 @@ class Stability:
             self.database,
             self.hub,
             admit=revision.check,
-            reread_seconds=self.settings.reread_seconds,
+            settings=self.settings,
             timed=self.metrics.read,
             told=self.metrics.told,
         )

@@ -70,7 +70,7 @@ class _Parts:
             self.database,
             self.hub,
             admit=self._admit,
-            reread_seconds=settings.reread_seconds,
+            settings=settings,
         )
         self.listener = Listener(
             settings.listen_conninfo or conninfo,

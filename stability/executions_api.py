@@ -16,7 +16,7 @@ from starlette.requests import Request
 from stability.database import Database
 from stability.errors import RequestError
 from stability.frames import compact
-from stability.operations import Answer, Error, Json, Model, Moment, Operation, Percent, Text
+from stability.operations import Answer, Error, Json, JsonObject, Key, Model, Moment, Operation, Percent, Text
 
 PATH: Final = "/api/v1/executions"
 Status: TypeAlias = Literal["PENDING", "READY", "RUNNING", "CANCELLING", "FINISHED", "FAILED", "CANCELLED"]
@@ -36,16 +36,16 @@ class Execution(Model):
     end_date: Moment | None
     created_at: Moment | None
     updated_at: Moment | None
-    columns: dict[str, Json]
+    columns: JsonObject
 
 
 class New(Model):
     """An execution to be: it is PENDING until whoever runs it says otherwise."""
 
     name: Text | None = Field(None, max_length=400)
-    params: dict[Text, Json] | None = None
+    params: JsonObject | None = None
     status: Literal["PENDING", "READY"] = "PENDING"
-    columns: dict[Text, Json] = Field({}, description="values of columns that the table's owner added")
+    columns: JsonObject = Field({}, description="values of columns that the table's owner added")
 
 
 class Change(Model):
@@ -59,7 +59,7 @@ class Change(Model):
 class Which(Model):
     """Which execution."""
 
-    id: Text = Field(max_length=200)
+    id: Key
 
 
 class Some(Model):

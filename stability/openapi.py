@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stability import __version__
-from stability.operations import Error, Operation
+from stability.operations import JSON_SCHEMA, Error, Operation
 
 _Mode: TypeAlias = Literal["validation", "serialization"]
 _References: TypeAlias = Mapping[tuple[Any, _Mode], Mapping[str, Any]]
@@ -47,11 +47,21 @@ def document(operations: Sequence[Operation], *, protected: bool) -> dict[str, A
         "openapi": "3.1.0",
         "info": {"title": "Stability", "version": __version__},
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": schemas.get("$defs", {})},
+        "components": {"schemas": {**schemas.get("$defs", {}), "Json": JSON_SCHEMA}},
     }
     if protected:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    return document
+    whole: dict[str, Any] = _with_json(document)
+    return whole
+
+
+def _with_json(part: Any) -> Any:
+    """Any JSON refers to itself, which no model can say."""
+    if part == {"$json": True}:
+        return {"$ref": "#/components/schemas/Json"}
+    if isinstance(part, dict):
+        return {name: _with_json(value) for name, value in part.items()}
+    return [_with_json(value) for value in part] if isinstance(part, list) else part
 
 
 def _described(operation: Operation, references: _References, *, protected: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import groupby
+from math import isfinite
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     ValidationError,
     WithJsonSchema,
@@ -27,7 +29,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
-from typing_extensions import TypeAliasType
 
 from stability.errors import RequestError
 from stability.frames import timestamp
@@ -52,6 +53,22 @@ class Error(Model):
 def _storable(value: str) -> str:
     if "\0" in value:
         raise ValueError("contains the character NUL, which Postgres cannot store")
+    return value
+
+
+def _storable_json(value: object) -> object:
+    match value:
+        case str():
+            _storable(value)
+        case float() if not isfinite(value):
+            raise ValueError("holds a number that is too large")
+        case list():
+            for part in value:
+                _storable_json(part)
+        case dict():
+            for name, part in value.items():
+                _storable(name)
+                _storable_json(part)
     return value
 
 
@@ -83,7 +100,18 @@ def _flag(value: object) -> object:
     return value
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={"pattern": r"^[^\x00]*$"})]
+# Text without NUL; and JSON of such texts, which is as deep as it likes: openapi.py knows what `$json` stands for.
+_STORABLE: Final = {"pattern": r"^[^\x00]*$"}
+JSON_SCHEMA: Final = {
+    "anyOf": [
+        {"type": ["null", "boolean", "number"]},
+        {"type": "string", **_STORABLE},
+        {"type": "array", "items": {"$json": True}},
+        {"type": "object", "propertyNames": _STORABLE, "additionalProperties": {"$json": True}},
+    ]
+}
+
+Text: TypeAlias = Annotated[str, AfterValidator(_storable), Field(json_schema_extra={**_STORABLE})]
 """What a text column can hold."""
 Moment: TypeAlias = Annotated[
     datetime,
@@ -93,14 +121,18 @@ Moment: TypeAlias = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A time with its zone, without one in UTC; answered in UTC, with `Z`."""
-Json = TypeAliasType(
-    "Json", "list[Json] | dict[Text, Json] | Text | bool | int | Annotated[float, Field(allow_inf_nan=False)] | None"
-)
+Json: TypeAlias = Annotated[JsonValue, AfterValidator(_storable_json), WithJsonSchema({"$json": True})]
 """What a jsonb column can hold."""
+JsonObject: TypeAlias = Annotated[
+    dict[str, JsonValue], AfterValidator(_storable_json), WithJsonSchema(dict(JSON_SCHEMA["anyOf"][3]))
+]
+"""The same, with names."""
 Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
 """`true` or `false` in a query."""
 Percent: TypeAlias = Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
 """0 to 100, where 10.0 is one as well."""
+Key: TypeAlias = Annotated[str, AfterValidator(_storable), Field(max_length=200)]
+"""What an adopted table may have for an id; a path that cannot be one leads nowhere."""
 Id: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A bigint's positive half."""
 

@@ -27,6 +27,7 @@ from stability.errors import DatabaseError
 from stability.hub import Hub
 from stability.monitors.monitor import Look, Monitor, Reading
 from stability.register import Register
+from stability.settings import Settings
 
 READ_SHARE: Final = 0.05  # of the time may go into reading, when hints come without end
 SAMPLES: Final = 3
@@ -52,13 +53,13 @@ class Refresher:
         hub: Hub,
         *,
         admit: Callable[[AsyncConnection], Awaitable[None]],
-        reread_seconds: float,
+        settings: Settings,
         timed: Callable[[str, float, bool], None] = lambda _topic, _seconds, _answered: None,
         told: Callable[[str, float, bool], None] = lambda _topic, _seconds, _hinted: None,
     ) -> None:
         self._monitor, self._database, self._hub = monitor, database, hub
         self._admit, self._admitted = admit, False
-        self._reread = reread_seconds or inf
+        self._settings, self._reread = settings, settings.reread_seconds or inf
         self._timed, self._told = timed, told
         self._listener = "lost"
         self._era = 0  # grows with every loss and return: a read from before proves nothing after
@@ -195,7 +196,7 @@ class Refresher:
 
     async def _read(self) -> Outcome:
         """Read what is wanted and publish it."""
-        look, self._wanted = Look(self._wanted, self._listener), frozenset()
+        look, self._wanted = Look(self._wanted, self._listener, self._settings), frozenset()
         began, hinted, self._hinted = monotonic(), self._hinted, inf
         asked, self._asked = min(self._asked, began), inf
         era, loop = self._era, asyncio.get_running_loop()

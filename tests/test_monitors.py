@@ -59,6 +59,17 @@ COURSES = (
         ended=lambda event: event.name == "change" and event.data["row"]["counts"]["finished"] == 2,
     ),
     Course(
+        MONITORS[2],
+        "INSERT INTO public.deployments (name, status) VALUES ('web', 'running')",
+        "UPDATE public.deployments SET machine_id = 'm1'",
+        "DELETE FROM public.deployments",
+        begun=lambda event: event.name == "change" and event.data["row"] and event.data["row"]["status"] == "running",
+        progressed=lambda event: (
+            event.name == "change" and event.data["row"] and event.data["row"]["machine_id"] == "m1"
+        ),
+        ended=lambda event: event.name == "change" and event.data["row"] is None,
+    ),
+    Course(
         things.MONITOR,
         "INSERT INTO public.things (id, state) VALUES ('a', 'running')",
         "UPDATE public.things SET size = 2",

@@ -139,7 +139,7 @@ async def spans(
         truth,
         Hub(encode),
         admit=revision.check,
-        reread_seconds=reread_seconds,
+        settings=load(reread_seconds=reread_seconds),
     )
     reader.live()
     running = asyncio.create_task(reader.run())

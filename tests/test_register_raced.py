@@ -17,6 +17,7 @@ from stability import register
 from stability.monitors import jobs
 from stability.monitors.monitor import Look
 from stability.register import LINGER, PROLONG, Register, Seen
+from stability.settings import load
 from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fetch
 from tests.test_sql_register import burn, hints
@@ -75,7 +76,7 @@ class Server:
         self.now += TICK
         async with self._database.reading() as connection:
             await self.register.prepare(connection, self.now)
-            reading = await jobs.MONITOR.read(connection, Look(None, "live"))
+            reading = await jobs.MONITOR.read(connection, Look(None, "live", load()))
             assert reading.seen is not None
             self.register.judge(reading.seen, self.now)
             await self.register.release(connection)

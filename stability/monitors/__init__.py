@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from stability.monitors import executions, jobs
+from stability.monitors import deployments, executions, jobs
 from stability.monitors.monitor import Around, Monitor
 
-MONITORS: Final[tuple[Monitor, ...]] = (jobs.MONITOR, executions.MONITOR)
+MONITORS: Final[tuple[Monitor, ...]] = (jobs.MONITOR, executions.MONITOR, deployments.MONITOR)
 
 __all__ = ["MONITORS", "Around", "Monitor"]

@@ -16,10 +16,11 @@ from stability.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What to read: all keys (None) or those that hints named, and how the server hears of changes just now."""
+    """What to read: all keys (None) or those that hints named; how the server hears of changes now; its settings."""
 
     keys: frozenset[str] | None
     listener: str
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,153 @@
+"""`/api/deployments`: make one, see all, and the webhook by which a platform says at once what became of one.
+
+Which change of status is allowed the database decides, for this as for everybody else who writes the table.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import Field
+from sqlalchemy import bindparam, text
+from sqlalchemy.exc import DataError
+from sqlalchemy.types import NULLTYPE
+from starlette.requests import Request
+
+from stability.database import Database
+from stability.deployments.starts import STARTING
+from stability.errors import RequestError
+from stability.operations import Answer, Error, JsonObject, Key, Model, Moment, Operation, Text
+from stability.settings import Settings
+
+PATH: Final = "/api/deployments"
+_URL: Final = r"^https?://[A-Za-z0-9._:\[\]-]{1,255}(/[!-~]{0,1700})?$"
+STALE: Final = 2  # intervals after which what was seen is old; beyond three it counts as unknown
+OBSERVED: Final = frozenset({"running", "unhealthy", "stopped"})
+Status: TypeAlias = Literal["pending", "installing", "starting", "running", "unhealthy", "stopped", "failed"]
+
+
+class Item(Model):
+    """One deployment; `observed_at` is when it was seen so, after `stale_after` that is old."""
+
+    id: int | str
+    name: str
+    status: str
+    progress_message: str | None
+    error_message: str | None
+    machine_id: str | None
+    health_url: str | None
+    last_checked_at: Moment | None
+    created_at: Moment | None
+    updated_at: Moment | None
+    observed_at: Moment | None
+    stale_after: Moment | None
+
+
+class All(Model):
+    """Every deployment."""
+
+    deployments: list[Item]
+
+
+class New(Model):
+    """A deployment to be made of `config`, or one that runs already and answers at `health_url`."""
+
+    name: Text = Field(min_length=1, max_length=200)
+    config: JsonObject | None = None
+    health_url: (
+        Annotated[Text, Field(pattern=r"^https?://[A-Za-z0-9._:\[\]-]{1,255}(/[!-~]{0,1700})?$", max_length=2000)]
+        | None
+    ) = None
+
+
+class Which(Model):
+    """Which deployment."""
+
+    id: Key
+
+
+class Said(Model):
+    """What a platform says became of it."""
+
+    status: Status
+    message: Annotated[Text, Field(max_length=2000)] | None = None
+
+
+# Columns that an adopted table lacks are null; its configuration may hold secrets, and is told nobody.
+ITEM: Final = "to_jsonb(d) - 'config' ORDER BY d.id"
+_ALL: Final = text(f"SELECT coalesce(json_agg({ITEM}), '[]') FROM public.deployments AS d")  # noqa: S608
+_ONE: Final = text("SELECT to_jsonb(d) - 'config' FROM public.deployments AS d WHERE d.id = :id").bindparams(
+    bindparam("id", type_=NULLTYPE)
+)
+_INSERT: Final = text("""
+    INSERT INTO public.deployments AS d (name, config, health_url, status, progress_message)
+    VALUES (:name, CAST(:config AS jsonb), :url, :status, :progress) RETURNING to_jsonb(d) - 'config'
+""").bindparams(bindparam("status", type_=NULLTYPE))
+_SAY: Final = text("""
+    UPDATE public.deployments AS d SET status = :status, progress_message = :progress, error_message = :error
+     WHERE d.id = :id RETURNING to_jsonb(d) - 'config'
+""").bindparams(bindparam("id", type_=NULLTYPE), bindparam("status", type_=NULLTYPE))
+
+
+def item(row: Mapping[str, Any], interval: float) -> Item:
+    """A row of the table as it is told; `interval` is the seconds between two looks."""
+    fields = {name: row.get(name) for name in Item.model_fields}
+    fields["observed_at"] = observed = row.get("last_checked_at") or row.get("updated_at") or row.get("created_at")
+    if observed and row["status"] in OBSERVED:
+        fields["stale_after"] = datetime.fromisoformat(observed) + timedelta(seconds=STALE * interval)
+    return Item.model_validate(fields)
+
+
+def operations(database: Database, settings: Settings) -> Sequence[Operation]:
+    """List, make, show, and hear from a platform."""
+    interval = settings.probe_seconds
+
+    async def everything(_request: Request) -> Answer:
+        async with database.reading() as connection:
+            found = (await connection.execute(_ALL)).scalar_one()
+        return All(deployments=[item(row, interval) for row in found])
+
+    async def make(_request: Request, new: New) -> Answer:
+        runs = new.health_url is not None
+        values = {
+            "name": new.name, "url": new.health_url, "config": None if new.config is None else json.dumps(new.config),
+            "status": "starting" if runs else "pending", "progress": STARTING if runs else None,
+        }  # fmt: skip
+        async with database.writing() as connection:
+            return 202, item((await connection.execute(_INSERT, values)).scalar_one(), interval)
+
+    async def show(_request: Request, which: Which) -> Answer:
+        async with database.reading() as connection:
+            return item(await _one(connection, _ONE, {"id": which.id}), interval)
+
+    async def say(_request: Request, which: Which, said: Said) -> Answer:
+        failed = said.status in ("unhealthy", "failed")
+        values = {
+            "id": which.id,
+            "status": said.status,
+            "progress": None if failed else said.message,
+            "error": said.message if failed else None,
+        }
+        async with database.writing() as connection:
+            return item(await _one(connection, _SAY, values), interval)
+
+    return (
+        Operation("GET", PATH, "Every deployment", everything, {200: All}),
+        Operation("POST", PATH, "Make a deployment", make, {202: Item}, body=New),
+        Operation("GET", f"{PATH}/{{id}}", "One deployment", show, {200: Item}, query=Which),
+        Operation(
+            "POST", f"{PATH}/{{id}}/status", "What became of it", say, {200: Item, 409: Error}, query=Which, body=Said
+        ),
+    )
+
+
+async def _one(connection: Any, statement: Any, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    missing = RequestError(f"There is no deployment {values['id']!r}.", 404)
+    try:
+        found: Mapping[str, Any] | None = (await connection.execute(statement, values)).scalar_one_or_none()
+    except DataError as error:  # the type of the column cannot hold it
+        raise missing from error
+    if found is None:
+        raise missing
+    return found
