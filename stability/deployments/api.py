@@ -21,7 +21,7 @@ from stability.operations import Answer, Error, JsonObject, Key, Model, Moment, 
 from stability.settings import Settings
 
 PATH: Final = "/api/deployments"
-_URL: Final = r"^https?://[A-Za-z0-9._:\[\]-]{1,255}(/[!-~]{0,1700})?$"
+_URL: Final = r"^https?://[A-Za-z0-9._:\[\]-]+(/[!-~]*)?$"
 STALE: Final = 2  # intervals after which what was seen is old; beyond three it counts as unknown
 OBSERVED: Final = frozenset({"running", "unhealthy", "stopped"})
 Status: TypeAlias = Literal["pending", "installing", "starting", "running", "unhealthy", "stopped", "failed"]
