@@ -55,10 +55,7 @@ class New(Model):
 
     name: Text = Field(min_length=1, max_length=200)
     config: JsonObject | None = None
-    health_url: (
-        Annotated[Text, Field(pattern=r"^https?://[A-Za-z0-9._:\[\]-]{1,255}(/[!-~]{0,1700})?$", max_length=2000)]
-        | None
-    ) = None
+    health_url: Annotated[str, Field(pattern=_URL)] | None = None
 
 
 class Which(Model):
