@@ -116,7 +116,7 @@ def test_idle_it_asks_for_nothing(database: Database) -> None:
     """Without hints, re-reads and canaries there is not one query."""
     settings = load(reread_seconds=0, canary_seconds=0)
     with (
-        hosting(create_app(settings, conninfo=database.server_dsn)) as url,
+        hosting(create_app(settings, conninfo=database.server_dsn, monitors=[jobs.MONITOR])) as url,
         Follower(f"{url}/api/system-status/live") as follower,
         psycopg.connect(database.dsn, autocommit=True) as owner,
     ):

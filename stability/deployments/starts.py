@@ -24,7 +24,7 @@ from stability.settings import Settings
 CREATING: Final = "Creating Fly machine..."
 STARTING: Final = "Installing packages and starting server..."
 MAKING: Final = 32  # machines that are made at a time
-POLL: Final = 1.0  # seconds between two looks for new ones, where nobody tells us
+POLL: Final = 10.0  # seconds between two looks for new ones, of which a hint tells us long before
 
 _log = structlog.get_logger(__name__)
 

@@ -13,6 +13,7 @@ from typing import Final
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from stability import cluster as folders
+from stability.frames import SYSTEM
 from stability.postgres import EmbeddedPostgres
 from stability.schema import migrate
 from tests.chaos.onlooker import Onlooker
@@ -29,6 +30,9 @@ SEEN: Final = 1.0  # seconds that a server without any trouble may need to tell 
 LOST: Final = "listener lost, the state is unknown until it is back"
 UNREADABLE: Final = "cannot read the state"
 END: Final = {LOST: "listening", UNREADABLE: "reading the state again"}
+
+
+BESIDE: Final = ("stability.duty", "stability.deployments", "stability.alerts")  # whose lines are not counted
 
 
 @dataclass
@@ -62,8 +66,13 @@ class Stage:
         eventually(lambda: fetch(self.database.dsn, "SELECT stability.armed() <> 0") == [True])
 
     def logged(self) -> Counter[str]:
-        """How often each event was logged, since the fault."""
-        return Counter(json.loads(line)["event"] for line in self.log.read_text().splitlines()[self.told :])
+        """How often each event that concerns the badge was logged, since the fault."""
+        lines = map(json.loads, self.log.read_text().splitlines()[self.told :])
+        return Counter(
+            line["event"]
+            for line in lines
+            if not line["logger"].startswith(BESIDE) and line.get("topic", SYSTEM[0]) == SYSTEM[0]
+        )
 
     @contextmanager
     def fault(
