@@ -21,6 +21,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET timezone = 'UTC'
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed record := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
     left_ text := '';

@@ -12,8 +12,10 @@ SET timezone = 'UTC'
 AS $$
 BEGIN
     IF TG_WHEN = 'BEFORE' THEN
-        SET CONSTRAINTS public.log_execution_insert, public.log_execution_update, public.log_execution_delete IMMEDIATE;
-        SET CONSTRAINTS public.log_execution_insert, public.log_execution_update, public.log_execution_delete DEFERRED;
+        SET CONSTRAINTS public.log_execution_insert, public.log_execution_update, public.log_execution_delete,
+            stability.sort_log IMMEDIATE;
+        SET CONSTRAINTS public.log_execution_insert, public.log_execution_update, public.log_execution_delete,
+            stability.sort_log DEFERRED;
         RETURN NULL;
     END IF;
     IF TG_RELID <> to_regclass('public.status_log') THEN

@@ -19,6 +19,12 @@ AS $$
             ('log_execution_delete', 'CONSTRAINT TRIGGER %s AFTER DELETE ON %s DEFERRABLE INITIALLY DEFERRED'
                 ' FOR EACH ROW WHEN (OLD.status IS NOT NULL)', 9, 'log_execution'),
             ('log_executions', 'TRIGGER %s AFTER TRUNCATE ON %s FOR EACH STATEMENT', 32, 'log_executions'),
+            ('note_rows_insert', 'TRIGGER %s AFTER INSERT ON %s REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT', 4,
+                'note_rows'),
+            ('note_rows_update', 'TRIGGER %s AFTER UPDATE ON %s'
+                ' REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT', 16, 'note_rows'),
+            ('note_rows_delete', 'TRIGGER %s AFTER DELETE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT', 8,
+                'note_rows'),
             -- the last of those that fire BEFORE, which is by name
             ('zz_settle_execution', 'TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW', 23, 'settle_execution')
         ) AS w (name, definition, type, function)
@@ -31,6 +37,9 @@ AS $$
             ('log_executions', 'TRIGGER %s AFTER TRUNCATE ON %s FOR EACH STATEMENT', 32, 'log_executions')
         ) AS w (name, definition, type, function)
         WHERE to_regclass('public.status_log') IS NOT NULL
+        UNION ALL
+        SELECT 'stability.unsorted'::regclass, 'sort_log', 'CONSTRAINT TRIGGER %s AFTER INSERT ON %s'
+            ' DEFERRABLE INITIALLY DEFERRED FOR EACH ROW', 5, 'sort_log', false
     )
     SELECT w.relation, w.name::name,
         format('CREATE ' || w.definition || ' EXECUTE FUNCTION stability.%s()', w.name, w.relation, w.function),
@@ -42,7 +51,7 @@ AS $$
     CROSS JOIN LATERAL (SELECT CASE
             WHEN t.oid IS NULL THEN 'is missing'
             WHEN p.proname IS DISTINCT FROM w.function OR t.tgtype <> w.type
-                OR t.tginitdeferred <> (w.function = 'log_execution') THEN 'is not the trigger that Stability makes'
+                OR t.tginitdeferred <> (w.function IN ('log_execution', 'sort_log')) THEN 'is not the trigger that Stability makes'
             WHEN t.tgenabled = 'D' THEN 'is disabled'
             WHEN t.tgenabled <> 'A' THEN 'is not enabled ALWAYS'
         END) AS found (problem)

@@ -31,7 +31,8 @@ BEGIN
         FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
         WHERE p.pronamespace <> 'stability'::regnamespace AND (
             t.tgrelid = to_regclass('public.executions') AND t.tgname IN ('log_execution_insert', 'log_execution_update',
-                'log_execution_delete', 'log_executions', 'zz_settle_execution')
+                'log_execution_delete', 'log_executions', 'note_rows_insert', 'note_rows_update', 'note_rows_delete',
+                'zz_settle_execution')
             OR t.tgrelid = to_regclass('public.status_log') AND t.tgname IN ('keep_newest_status', 'log_changes_so_far',
                 'log_executions'))
     LOOP

@@ -178,9 +178,8 @@ def _holder(connection: _Connection, deadline: float) -> str | None:
 def _drop_schema(connection: _Connection) -> None:
     (functions,) = connection.execute(_FUNCTIONS).fetchone() or ("",)
     connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
-    connection.execute(
-        "DROP TABLE stability.delivery, stability.outbox, stability.seen_active, stability.altered, stability.kept"
-    )
+    connection.execute("DROP TABLE stability.delivery, stability.outbox, stability.seen_active")
+    connection.execute("DROP TABLE stability.altered, stability.kept, stability.unsorted")
     connection.execute("DROP TABLE stability.source, stability.tuned, stability.alembic_version")
     connection.execute("DROP TYPE stability.activity")
     if built := connection.execute(_BUILT_ON).fetchone():

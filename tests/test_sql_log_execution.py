@@ -100,18 +100,80 @@ def test_several_changes_of_one_execution_are_all_logged(executions: Database) -
     assert log(executions.dsn)[-1].counts == truth(executions.dsn)
 
 
-def test_a_statement_logs_its_rows_one_by_one(executions: Database) -> None:
-    """Each with the counts after it, in the order in which they lie, here that of their ids."""
-    make(executions.writer_dsn, *["PENDING"] * 5)
-    fetch(executions.writer_dsn, "UPDATE executions SET status = 'RUNNING'")
+IN_ORDER = {
+    "INSERT INTO executions (id) VALUES (7), (9), (8)": [(7, 4), (8, 5), (9, 6)],
+    "UPDATE executions SET status = 'FINISHED'": [(1, 2), (2, 1), (3, 0)],
+    "DELETE FROM executions": [(1, 2), (2, 1), (3, 0)],
+    "INSERT INTO executions (id) VALUES (9), (2), (8), (1) ON CONFLICT (id) DO UPDATE SET status = 'READY'": [
+        (1, 2),
+        (2, 1),
+        (8, 2),
+        (9, 3),
+    ],
+    "MERGE INTO executions e USING (VALUES (9), (3), (8), (2), (1)) s (id) ON e.id = s.id"
+    " WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id) WHEN MATCHED AND s.id = 2 THEN DO NOTHING"
+    " WHEN MATCHED THEN DELETE": [(1, 2), (3, 1), (8, 2), (9, 3)],
+}
 
-    assert [(row.execution_id, row.counts[:3]) for row in log(executions.dsn)[5:]] == [
-        (1, (4, 0, 1)),
-        (2, (3, 0, 2)),
-        (3, (2, 0, 3)),
-        (4, (1, 0, 4)),
-        (5, (0, 0, 5)),
-    ]
+
+@pytest.mark.parametrize("statement", IN_ORDER)
+def test_the_rows_of_a_statement_come_in_the_order_of_their_ids(executions: Database, statement: str) -> None:
+    """Each with the counts after it, in whatever order they lie."""
+    fetch(executions.writer_dsn, "INSERT INTO executions (id) VALUES (3)")
+    fetch(executions.writer_dsn, "INSERT INTO executions (id) VALUES (1)")
+    fetch(executions.writer_dsn, "INSERT INTO executions (id) VALUES (2)")
+    fetch(executions.writer_dsn, statement)
+
+    rows = log(executions.dsn)
+    check(rows)
+    assert [(row.execution_id, row.counts[0]) for row in rows[3:]] == IN_ORDER[statement]
+    assert fetch(executions.dsn, "SELECT count(*) FROM stability.unsorted") == [0]
+
+
+def test_statements_of_a_transaction_keep_their_order(executions: Database) -> None:
+    """Of which each is in order for itself, whether it changes one row or several."""
+    with psycopg.connect(executions.writer_dsn) as writer:
+        writer.execute("INSERT INTO executions (id) VALUES (6), (5)")
+        writer.execute("INSERT INTO executions (id) VALUES (4)")
+        writer.execute("SAVEPOINT here")
+        writer.execute("UPDATE executions SET status = 'FAILED'")
+        writer.execute("ROLLBACK TO here")
+        writer.execute("UPDATE executions SET status = 'READY'")
+        writer.execute("INSERT INTO executions (id) VALUES (3)")
+        writer.execute("UPDATE executions SET progress = 1")
+        writer.execute("DELETE FROM executions WHERE id > 4")
+
+    check(log(executions.dsn))
+    assert [row.execution_id for row in log(executions.dsn)] == [5, 6, 4, 4, 5, 6, 3, 5, 6]
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "SET CONSTRAINTS log_execution_insert, log_execution_update IMMEDIATE",
+        "SET CONSTRAINTS stability.sort_log IMMEDIATE",
+        "SAVEPOINT a; SET CONSTRAINTS ALL IMMEDIATE; UPDATE executions SET status = 'RUNNING'; RELEASE a",
+        "TRUNCATE status_log",
+        "SET LOCAL stability.sorted = '4 2'",
+    ],
+)
+def test_what_comes_before_its_time_leaves_the_log_right(executions: Database, early: str) -> None:
+    """The order may suffer, and the rows of another transaction never do."""
+    fetch(executions.dsn, "INSERT INTO executions (id) VALUES (3), (1), (2)")
+    rows = log(executions.dsn)
+    fetch(
+        executions.dsn,
+        f"BEGIN; INSERT INTO executions (id) VALUES (6), (5); {early};"
+        " UPDATE executions SET status = 'READY' WHERE status = 'PENDING';"
+        " INSERT INTO executions (id) VALUES (8), (7); COMMIT",
+    )
+
+    truncated = early.startswith("TRUNCATE")
+    after = log(executions.dsn)
+    assert truncated or after[:3] == rows
+    check(after, complete=not truncated)
+    assert after[-1].counts == truth(executions.dsn)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ KEPT: Final = """
         log text CONSTRAINT kept_pkey PRIMARY KEY, corrected_from bigint
     )
 """
+# How many rows a statement of a transaction that is under way has left to be logged; empty whenever it is not.
+UNSORTED: Final = "CREATE UNLOGGED TABLE stability.unsorted (amount bigint NOT NULL)"
 MADE: Final = "pg-stability: made by stability migrate"
 LOG: Final = "public.status_log"
 ATTEMPTS: Final = 15  # to lock a log that is in use, for 2 s each, in which nobody else waits for longer
@@ -55,6 +57,7 @@ def upgrade() -> None:
     """Create what is absent; of a log that is there, add what it lacks and drop what is counted no more."""
     op.execute(ALTERED)
     op.execute(KEPT)
+    op.execute(UNSORTED)
     if _absent("public.executions"):
         op.execute(EXECUTIONS)
         op.execute(f"COMMENT ON TABLE public.executions IS '{MADE}'")
@@ -75,7 +78,7 @@ def downgrade() -> None:
         changes += [f"ADD COLUMN IF NOT EXISTS {name} {definition}" for name, definition in dropped]
         if changes:
             op.execute(f"ALTER TABLE {LOG} {', '.join(changes)}")
-    op.execute("DROP TABLE stability.altered, stability.kept")
+    op.execute("DROP TABLE stability.altered, stability.kept, stability.unsorted")
 
 
 def _log(kind: str) -> str:
@@ -114,7 +117,7 @@ def _release() -> None:
                 SELECT f.member FROM stability.family(to_regclass('public.executions')) f
                  UNION SELECT to_regclass('public.status_log'))
            AND t.tgparentid = 0 AND t.tgfoid IN (SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.proname IN (
-                'log_execution', 'log_executions', 'settle_execution', 'keep_newest_status'))
+                'log_execution', 'log_executions', 'note_rows', 'settle_execution', 'keep_newest_status'))
     """):
         op.execute(f"DROP TRIGGER {name} ON {relation}")
 
