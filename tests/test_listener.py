@@ -9,6 +9,7 @@ import pytest
 
 from stability import listener
 from stability.app import create_app
+from stability.monitors import jobs
 from stability.settings import load
 from tests.fixtures.follower import PATIENCE, Follower
 from tests.fixtures.postgres import Database, fetch
