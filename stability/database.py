@@ -42,7 +42,6 @@ _NOTIFY: Final = """
            LATERAL (SELECT CASE WHEN NOT recovering THEN pg_catalog.pg_notify(%(channel)s, %(payload)s) END) AS n,
            pg_catalog.pg_control_system()
 """
-_TIMEOUTS: Final = f"SET statement_timeout = {STATEMENT_TIMEOUT}; SET lock_timeout = {LOCK_TIMEOUT}"
 _STATUS: Final = "SELECT pg_catalog.pg_xact_status(%s::text::xid8)"
 _TOO_MANY_CONNECTIONS: Final = "53300"
 IDLE_SESSION_TIMEOUT: Final = 140_000  # server_version_num of the first Postgres that has it
@@ -132,7 +131,8 @@ class Database:
         try:
             if await is_direct(connection):
                 await connection.execute(_STEP_DOWN)
-                await connection.execute(_TIMEOUTS)
+                timeouts = f"SET statement_timeout = {STATEMENT_TIMEOUT}; SET lock_timeout = {LOCK_TIMEOUT}"
+                await connection.execute(timeouts.encode())
         except BaseException:  # whoever asked for it may be cancelled, and then nobody else knows of it
             await connection.close()
             raise
