@@ -1,0 +1,85 @@
+"""Deployments over HTTP: made, shown, and moved by what a platform reports."""
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import psycopg
+import pytest
+
+from tests.fixtures.postgres import Database
+from tests.fixtures.server import Serving
+
+DEPLOYMENTS = "/api/deployments"
+
+
+@pytest.fixture
+def api(hosted: str) -> Iterator[httpx.Client]:
+    """A client of the server on this test's database."""
+    with httpx.Client(base_url=hosted, timeout=10) as client:
+        yield client
+
+
+def test_a_request_that_makes_one_answers_at_once(api: httpx.Client) -> None:
+    """202: what is to be made begins as pending, what runs already as starting."""
+    made = api.post(DEPLOYMENTS, json={"name": "web", "config": {"image": "x"}})
+    assert (made.status_code, made.json()["status"], made.json()["name"]) == (202, "pending", "web")
+    runs = api.post(DEPLOYMENTS, json={"name": "api", "health_url": "https://api.example/health"})
+    assert (runs.status_code, runs.json()["status"]) == (202, "starting")
+    assert runs.json()["progress_message"] == "Installing packages and starting server..."
+
+
+def test_its_configuration_is_told_nobody(api: httpx.Client) -> None:
+    """It may hold secrets."""
+    api.post(DEPLOYMENTS, json={"name": "web", "config": {"env": {"KEY": "sesame"}}})
+    assert "sesame" not in api.get(DEPLOYMENTS).text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": ""},
+        {"name": "web", "health_url": "ftp://web.example/"},
+        {"name": "web", "health_url": "http://user:secret@web.example/"},
+        {"name": "web", "config": []},
+        {"name": "web", "status": "running"},
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_stores_nothing(api: httpx.Client, body: dict[str, object]) -> None:
+    """400, and no deployment."""
+    assert api.post(DEPLOYMENTS, json=body).status_code == 400
+    assert api.get(DEPLOYMENTS).json() == {"deployments": []}
+
+
+def test_what_is_observed_says_when_it_grows_old(api: httpx.Client, database: Database) -> None:
+    """Two intervals after it was looked at; what failed is looked at no more, and does not age."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO deployments (name, status, last_checked_at)"
+            " VALUES ('web', 'running', '2026-01-01Z'), ('api', 'failed', '2026-01-01Z')"
+        )
+    web, other = api.get(DEPLOYMENTS).json()["deployments"]
+    assert (web["observed_at"], web["stale_after"]) == ("2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z")
+    assert (other["status"], other["stale_after"]) == ("failed", None)
+
+
+def test_a_report_is_of_its_status(api: httpx.Client) -> None:
+    """The message of one on its way is its progress, of one in trouble its error, and neither outlives it."""
+    made = api.post(DEPLOYMENTS, json={"name": "web", "health_url": "https://web.example/"}).json()
+    hook = f"{DEPLOYMENTS}/{made['id']}/status"
+    told = api.post(hook, json={"status": "unhealthy", "message": "out of memory"}).json()
+    assert (told["status"], told["progress_message"], told["error_message"]) == ("unhealthy", None, "out of memory")
+    told = api.post(hook, json={"status": "running"}).json()
+    assert (told["status"], told["error_message"]) == ("running", None)
+    refused = api.post(hook, json={"status": "installing"})
+    assert (refused.status_code, "running" in refused.json()["error"]) == (409, True)
+    assert api.post(f"{DEPLOYMENTS}/99/status", json={"status": "running"}).status_code == 404
+
+
+def test_a_report_needs_the_token(start_server: Callable[..., Serving]) -> None:
+    """401 without it, 403 from a foreign page; nothing changes."""
+    serving = start_server(STABILITY_TOKEN="sesame")
+    hook = f"{serving.url}{DEPLOYMENTS}/1/status"
+    assert httpx.post(hook, json={"status": "running"}).status_code == 401
+    foreign = {"Origin": "https://evil.example", "Authorization": "Bearer sesame"}
+    assert httpx.post(hook, json={"status": "running"}, headers=foreign).status_code == 403
