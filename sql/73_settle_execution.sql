@@ -23,6 +23,12 @@ BEGIN
             RAISE EXCEPTION 'Execution % is % and stays that: it cannot become %.', NEW.id, before, coalesce(reached, 'NULL')
                 USING ERRCODE = 'check_violation', HINT = 'Make a new execution instead.';
         END IF;
+        IF before = ANY (over) AND 'progress' = ANY (columns) THEN
+            IF NEW.progress IS DISTINCT FROM OLD.progress THEN
+                RAISE EXCEPTION 'Execution % is %: its progress stays % and cannot become %.',
+                    NEW.id, before, OLD.progress, NEW.progress USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
         IF 'updated_at' = ANY (columns) THEN
             IF NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at THEN
                 NEW.updated_at := clock_timestamp();

@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qs, quote
 
@@ -60,7 +61,10 @@ class Access:
         )
 
     def _own(self, origin: str, headers: Headers) -> bool:
-        return origin in self._origins or origin.partition("://")[2] == headers.get("host")
+        """A name may lead here that is somebody else's, so where no token is asked for only an address is believed."""
+        host = headers.get("host", "")
+        same = origin.partition("://")[2] == host
+        return origin in self._origins or (same and (self._token is not None or _is_address(host)))
 
     def _presented(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -104,6 +108,15 @@ def _path(scope: Scope) -> str:
     """The path inside this application, wherever it is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _is_address(host: str) -> bool:
+    """Whether that leads nowhere but here, with or without its port."""
+    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    try:
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 def _open(path: str) -> bool:

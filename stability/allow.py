@@ -12,7 +12,17 @@ Address = IPv4Address | IPv6Address
 
 # Where clouds tell credentials to whoever asks: never reached by a suffix, only if named.
 _METADATA: Final = tuple(
-    map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32"))
+    map(
+        ip_network,
+        (
+            "169.254.0.0/16",
+            "fe80::/10",
+            "fd00:ec2::254/128",
+            "100.100.100.200/32",
+            "192.0.0.192/32",
+            "168.63.129.16/32",
+        ),
+    )
 )
 _TRANSLATED: Final = ip_network("64:ff9b::/96")  # IPv6 that leads to the IPv4 in its last 32 bits
 _NAME: Final = re.compile(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")

@@ -14,7 +14,7 @@ from stability.errors import RequestError
 
 _AWAY: Final = ("08", "57P")
 _BUSY: Final = {"40001", "40P01", "55P03", "57014", "53300"}  # raced, deadlocked, locked, too slow, no connection left
-_REFUSED: Final = "23514"  # check_violation, by which our triggers say that a row may not become so
+_REFUSED: Final = ("23", "428C9")  # what a constraint, a trigger of ours among them, or a generated column forbids
 _IMPOSSIBLE: Final = "22"  # a value that no column of that type can hold
 
 _log = structlog.get_logger(__name__)
@@ -46,8 +46,8 @@ async def _database(request: Request, error: Exception) -> Response:
     if not isinstance(error, DBAPIError) or not state or state.startswith(_AWAY) or state in _BUSY:
         said = "The database is busy" if state in _BUSY else "The database is away"
         return JSONResponse({"error": f"{said}; try again."}, 503, headers={"Retry-After": "5"})
-    if state == _REFUSED or state.startswith(_IMPOSSIBLE):
-        status = 409 if state == _REFUSED else 400
+    if state.startswith((*_REFUSED, _IMPOSSIBLE)):
+        status = 400 if state.startswith(_IMPOSSIBLE) else 409
         return JSONResponse({"error": f"{_diagnosed(error)}."}, status)
     _log.warning("the database refused a request", path=request.url.path, reason=reason(error))
     return JSONResponse({"error": "The database refused; the server's log says why."}, 500)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from stability.database import Database
 from stability.errors import RequestError
 from stability.frames import compact
-from stability.operations import Answer, Error, Json, JsonObject, Key, Model, Moment, Operation, Percent, Text
+from stability.operations import Answer, Error, Json, JsonObject, Key, Model, Moment, Operation, Percent, Text, stored
 
 PATH: Final = "/api/v1/executions"
 Status: TypeAlias = Literal["PENDING", "READY", "RUNNING", "CANCELLING", "FINISHED", "FAILED", "CANCELLED"]
@@ -218,6 +218,5 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 def _execution(row: Mapping[str, Any]) -> Execution:
-    own = Execution.model_fields.keys() - {"columns"}
-    columns = {name: value for name, value in row.items() if name not in own}
-    return Execution.model_validate({**{name: row.get(name) for name in own}, "columns": columns})
+    columns = {name: value for name, value in row.items() if name not in Execution.model_fields or name == "columns"}
+    return Execution.model_validate({**stored(Execution, row), "columns": columns})

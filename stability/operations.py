@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import groupby
 from math import isfinite
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,7 @@ from stability.frames import timestamp
 
 LONGEST_BODY: Final = 64 * 1024  # bytes, as also our own server allows for a whole request
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIMES: Final = ("_at", "_date", "timestamp", "stale_after")  # how the names of times end
 _LONGEST_SHOWN: Final = 80  # characters of a value that is refused
 
 
@@ -48,6 +49,19 @@ class Error(Model):
     """Why there is no other answer."""
 
     error: str
+
+
+def stored(model: type[BaseModel], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `model` in a row of a table; a time beyond what Python knows, such as infinity, is none."""
+    fields = {name: row.get(name) for name in model.model_fields}
+    return {name: _moment(value) if name.endswith(_TIMES) else value for name, value in fields.items()}
+
+
+def _moment(value: object) -> object:
+    try:
+        return _zoned(datetime.fromisoformat(value)) if isinstance(value, str) else value
+    except ValueError:
+        return None
 
 
 def _storable(value: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from starlette.requests import Request
 
 from stability.database import Database
-from stability.operations import Answer, Flag, Model, Moment, Operation
+from stability.operations import Answer, Flag, Model, Moment, Operation, stored
 
 PERIODS: Final = {
     "last_day": timedelta(days=1),
@@ -37,7 +37,7 @@ class Transition(Counts):
     """One row of the log: which execution went from what to what, and the counts with it."""
 
     id: int
-    timestamp: Moment
+    timestamp: Moment | None
     status_from: str | None
     status_to: str | None
     execution_id: int | str | None
@@ -117,8 +117,7 @@ def operations(database: Database) -> tuple[Operation, ...]:
     async def status(_request: Request, which: Which) -> Answer:
         found = await _read(database, which)
         kind = Bucket if which.aggregate else Transition
-        fields = kind.model_fields
-        data = [kind.model_validate({name: row.get(name) for name in fields}) for row in found["data"]]
+        data = [kind.model_validate(stored(kind, row)) for row in found["data"]]
         return Page(data=data, page=which.page, per_page=which.per_page, total=found["total"])  # type: ignore[arg-type]
 
     summary = "The log of executions: every change of status with the counts after it"

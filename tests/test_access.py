@@ -136,3 +136,14 @@ async def test_an_origin_that_is_none_is_foreign(client: httpx.AsyncClient) -> N
     """Whatever a client says of itself, it is refused in a sentence."""
     answer = await client.post("/login", data={"token": TOKEN}, headers={"Origin": "http://["})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:8642", 202), ("localhost:8642", 202), ("[::1]:8642", 202), ("evil.example:8642", 403)],
+)
+def test_a_name_that_leads_here_is_not_believed(hosted: str, host: str, status: int) -> None:
+    """Without a token a page may write only by our address: a name may be anybody's, bound anew to this machine."""
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    answer = httpx.post(f"{hosted}/api/deployments", json={"name": "web"}, headers=headers)
+    assert answer.status_code == status

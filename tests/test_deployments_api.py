@@ -63,6 +63,18 @@ def test_what_is_observed_says_when_it_grows_old(api: httpx.Client, database: Da
     assert (other["status"], other["stale_after"]) == ("failed", None)
 
 
+def test_an_odd_row_hides_no_other(api: httpx.Client, database: Database) -> None:
+    """A time that no calendar has is not known, and the topic goes on."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO deployments (name, status, last_checked_at, created_at)"
+            " VALUES ('web', 'running', 'infinity', '0044-03-15 BC'), ('api', 'running', '294276-12-31', now())"
+        )
+    listed = api.get(DEPLOYMENTS).json()["deployments"]
+    assert [(one["name"], one["last_checked_at"]) for one in listed] == [("web", None), ("api", None)]
+    assert api.get("/readyz").status_code == 200
+
+
 def test_a_report_is_of_its_status(api: httpx.Client) -> None:
     """The message of one on its way is its progress, of one in trouble its error, and neither outlives it."""
     made = api.post(DEPLOYMENTS, json={"name": "web", "health_url": "https://web.example/"}).json()

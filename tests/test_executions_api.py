@@ -79,6 +79,23 @@ def test_what_is_over_stays_so(api: httpx.Client) -> None:
     assert (kept["status"], kept["progress"], kept["error_message"]) == ("FAILED", 40, "no disk")
 
 
+def test_its_progress_stays_as_well(api: httpx.Client) -> None:
+    """What is finished is whole."""
+    made = make(api)
+    move(api, made["id"], status="FINISHED")
+    assert api.patch(f"{EXECUTIONS}/{made['id']}", json={"progress": 5}).status_code == 409
+    assert move(api, made["id"], progress=100)["progress"] == 100
+
+
+def test_what_the_table_forbids_is_said(api: httpx.Client, database: Database) -> None:
+    """A value that its owner demands is missing: 409 names the column, and nothing is stored."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("ALTER TABLE public.executions ADD script text NOT NULL")
+    answer = api.post(EXECUTIONS, json={"name": "report"})
+    assert (answer.status_code, "script" in answer.json()["error"]) == (409, True)
+    assert make(api, columns={"script": "a.py"})["columns"]["script"] == "a.py"
+
+
 @pytest.mark.parametrize(
     ("status", "cancelled"),
     [("PENDING", "CANCELLED"), ("READY", "CANCELLED"), ("RUNNING", "CANCELLING"), ("CANCELLING", "CANCELLING")],

@@ -12,13 +12,14 @@ KEPT: Final = 100_000  # alerts that are remembered, the newest
 BATCH: Final = 1000  # alerts that are forgotten in one transaction
 
 # What was tried less often goes first, so that one alert that a recipient refuses holds up no other.
-_CLAIM: Final = text("""
+# Executions come last: there may be thousands of them, and nothing else may wait for those.
+_CLAIM: Final = text(r"""
     WITH due AS (
         SELECT o.id, o.kind, o.subject, o.fact, o.since, o.link
           FROM stability.outbox o LEFT JOIN stability.delivery d ON d.alert = o.id AND d.recipient = :recipient
          WHERE o.sent_at IS NULL AND o.created_at > clock_timestamp() - interval '1 day'
            AND (d.alert IS NULL OR d.sent_at IS NULL AND d.next_attempt_at <= clock_timestamp())
-         ORDER BY coalesce(d.attempts, 0), o.id LIMIT 1
+         ORDER BY starts_with(o.kind, 'execution_'), coalesce(d.attempts, 0), o.id LIMIT 1
     ), claimed AS (
         INSERT INTO stability.delivery AS d (alert, recipient, attempts, next_attempt_at)
         SELECT id, :recipient, 1, clock_timestamp() + make_interval(secs => :lease) FROM due

@@ -5,7 +5,7 @@ Which change of status is allowed the database decides, for this as for everybod
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from stability.database import Database
 from stability.deployments.starts import STARTING
 from stability.errors import RequestError
-from stability.operations import Answer, Error, JsonObject, Key, Model, Moment, Operation, Text
+from stability.operations import Answer, Error, JsonObject, Key, Model, Moment, Operation, Text, stored
 from stability.settings import Settings
 
 PATH: Final = "/api/deployments"
@@ -89,10 +89,11 @@ _SAY: Final = text("""
 
 def item(row: Mapping[str, Any], interval: float) -> Item:
     """A row of the table as it is told; `interval` is the seconds between two looks."""
-    fields = {name: row.get(name) for name in Item.model_fields}
-    fields["observed_at"] = observed = row.get("last_checked_at") or row.get("updated_at") or row.get("created_at")
-    if observed and row["status"] in OBSERVED:
-        fields["stale_after"] = datetime.fromisoformat(observed) + timedelta(seconds=STALE * interval)
+    fields = stored(Item, row)
+    fields |= {"name": row.get("name") or "", "status": row.get("status") or "unknown"}
+    fields["observed_at"] = observed = fields["last_checked_at"] or fields["updated_at"] or fields["created_at"]
+    if observed and row.get("status") in OBSERVED:
+        fields["stale_after"] = observed + timedelta(seconds=STALE * interval)
     return Item.model_validate(fields)
 
 

@@ -25,7 +25,7 @@ from stability.settings import Settings
 LIVING: Final = ("running", "unhealthy", "stopped")
 HEARTBEAT: Final = 60.0  # seconds between two lines that say that it lives
 GRACE: Final = 15.0  # seconds past its deadline until one that is on its way counts as forgotten
-WRITES: Final = 2  # at a time: the pool is the refreshers' as well
+WRITES: Final = 2  # at a time: the pool is that of all requests as well
 SPREAD: Final = 0.1  # of the time between two looks, over which the questions of one are spread
 
 _log = structlog.get_logger(__name__)

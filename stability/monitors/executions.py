@@ -13,6 +13,7 @@ from stability.duty import Duty
 from stability.frames import compact, timestamp
 from stability.hub import Row
 from stability.monitors.monitor import Around, Look, Monitor, Reading
+from stability.operations import stored
 from stability.status_log import Transition
 
 LATEST: Final = 20  # transitions that are told with the counts
@@ -50,10 +51,10 @@ async def _read(connection: AsyncConnection, _look: Look) -> Reading:
 
 
 def _told(row: dict[str, Any]) -> dict[str, object]:
-    moved = Transition.model_validate({name: row.get(name) for name in Transition.model_fields})
+    moved = Transition.model_validate(stored(Transition, row))
     return {
         "id": moved.id,
-        "timestamp": timestamp(moved.timestamp),
+        "timestamp": moved.timestamp and timestamp(moved.timestamp),
         "execution_id": moved.execution_id,
         "name": row["name"],
         "status_from": moved.status_from,
