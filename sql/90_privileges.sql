@@ -25,7 +25,7 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_server', details);
         GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems(), stability.armed(),
             stability.arm(bigint, interval), stability.disarm(bigint[]),
-            stability.expire_executions(jsonb, interval, interval, integer),
+            stability.expire_executions(jsonb, interval, interval, integer, timestamptz),
             stability.prune_status_log(interval, integer),
             stability.alert(text, text, text, timestamptz, text), stability.look_for_stuck(interval),
             stability.deployment_transitions() TO stability_server;

@@ -95,31 +95,37 @@ def aged(database: Database, age: str) -> None:
     fetch(database.dsn, "UPDATE status_log SET timestamp = now() - %s::interval", age)
 
 
-def expire(database: Database, deadlines: str = "{}", grace: str = "0", at_most: int = 100) -> list[tuple[str, ...]]:
-    """What a server ends."""
-    query = "SELECT * FROM stability.expire_executions(%s, %s::interval, interval '10 min', %s)"
-    return fetch(database.server_dsn, query, deadlines, grace, at_most)
+def expire(
+    database: Database, deadlines: str = "{}", grace: str = "0", at_most: int = 100, seen: str | None = None
+) -> list[tuple[str, ...]]:
+    """What a server ends, which has seen all so long ago."""
+    query = (
+        "SELECT * FROM stability.expire_executions(%s, %s::interval, interval '10 min', %s, now() - %s::text::interval)"
+    )
+    return fetch(database.server_dsn, query, deadlines, grace, at_most, seen)
 
 
-def test_what_is_overdue_has_failed(executions: Database) -> None:
+@pytest.mark.parametrize("seen", [None, "70 min"])
+def test_what_is_overdue_has_failed(executions: Database, seen: str | None) -> None:
     """With the reason; what has no deadline may take for ever."""
     make(executions.writer_dsn, "RUNNING", "PENDING", "FINISHED")
     aged(executions, "2 h")
 
-    assert expire(executions, '{"RUNNING": "1 h", "FINISHED": "1 h"}') == [("1", "RUNNING", "FAILED")]
+    assert expire(executions, '{"RUNNING": "1 h", "FINISHED": "1 h"}', seen=seen) == [("1", "RUNNING", "FAILED")]
     assert fetch(executions.dsn, "SELECT status, error_message FROM executions WHERE id = 1") == [
         ("FAILED", "Overdue: RUNNING for longer than 01:00:00")
     ]
     assert changes(executions.dsn)[-1] == (1, "RUNNING", "FAILED")
 
 
-def test_the_age_is_that_of_the_status(executions: Database) -> None:
+@pytest.mark.parametrize("seen", [None, "70 min"])
+def test_the_age_is_that_of_the_status(executions: Database, seen: str | None) -> None:
     """Not of the execution."""
     make(executions.writer_dsn, "PENDING")
     aged(executions, "2 h")
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'RUNNING'")
 
-    assert expire(executions, '{"RUNNING": "1 h"}') == []
+    assert expire(executions, '{"RUNNING": "1 h"}', seen=seen) == []
 
 
 def test_nothing_fails_within_its_grace(executions: Database) -> None:
@@ -141,14 +147,39 @@ def test_what_is_being_cancelled_for_too_long_is_cancelled(executions: Database)
     assert fetch(executions.dsn, "SELECT error_message FROM executions") == [None]
 
 
-def test_they_expire_in_small_batches_past_those_in_use(executions: Database) -> None:
-    """A row that a worker is changing is left to him."""
+@pytest.mark.parametrize("seen", [None, "70 min"])
+def test_they_expire_in_small_batches_past_those_in_use(executions: Database, seen: str | None) -> None:
+    """A row that a worker is changing is left to him, and said to be: it is to be looked at again."""
     make(executions.writer_dsn, *["RUNNING"] * 5)
     aged(executions, "2 h")
+    first, second = [("1", None), ("2", "FAILED"), ("3", "FAILED"), ("4", "FAILED")], [("1", None), ("5", "FAILED")]
     with psycopg.connect(executions.writer_dsn) as worker:
         worker.execute("UPDATE executions SET progress = 9 WHERE id = 1")
-        assert [row[0] for row in expire(executions, '{"RUNNING": "1 h"}', at_most=3)] == ["2", "3", "4"]
-        assert [row[0] for row in expire(executions, '{"RUNNING": "1 h"}', at_most=3)] == ["5"]
+        for expected in (first, second):
+            ended = expire(executions, '{"RUNNING": "1 h"}', at_most=3, seen=seen)
+            assert [(row[0], row[2]) for row in ended] == expected
+
+
+READ = (
+    "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables"
+    " WHERE relname IN ('executions', 'status_log')"
+)
+
+
+def test_looking_again_costs_what_has_grown_old_since(executions: Database) -> None:
+    """Not what is under way, of which there may be a million."""
+    make(executions.writer_dsn, *["RUNNING"] * 5000)
+    fetch(executions.dsn, "UPDATE status_log SET timestamp = now() - interval '1 d' * (5000.5 - id)")
+    fetch(executions.dsn, "VACUUM ANALYZE executions, status_log")
+    deadline = '{"RUNNING": "4998 d"}'
+    (before,) = fetch(executions.dsn, READ)
+    assert [row[0] for row in expire(executions, deadline, seen="1 h")] == []
+    (between,) = fetch(executions.dsn, READ)
+    assert between - before <= 4
+    assert [row[0] for row in expire(executions, deadline, seen="1 d")] == ["2"]
+    (after,) = fetch(executions.dsn, READ)
+    assert after - between <= 20
+    assert [row[0] for row in expire(executions, deadline)] == ["1"]
 
 
 def test_what_the_log_has_forgotten_is_as_old_as_the_log(executions: Database) -> None:

@@ -1,8 +1,10 @@
 """Executions: how many are in each status now, and which went from what to what lately. One row, `log`."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import inf
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -18,6 +20,9 @@ from stability.status_log import Transition
 
 LATEST: Final = 20  # transitions that are told with the counts
 SWEEP: Final = 15.0  # seconds between two looks for executions that are overdue
+THOROUGH: Final = (
+    3600.0  # seconds after which a look goes over all that is under way, and not only over what came since
+)
 PRUNE: Final = 600.0  # seconds between two looks for rows of the log that are too old
 BATCH: Final = 1000  # rows that one transaction of a sweep changes at most
 STATUSES: Final = ("pending", "ready", "running", "finished", "failed", "cancelled")
@@ -34,7 +39,9 @@ _READ: Final = text("""
            ) AS n ON true) AS log
 """)
 _EXPIRE: Final = text("""
-    SELECT count(*) FROM stability.expire_executions(CAST(:deadlines AS jsonb), :grace, :cancelling, :batch)
+    SELECT statement_timestamp() AS looked, count(e.status_to) AS ended, count(*) - count(e.status_to) AS passed_over
+      FROM stability.expire_executions(
+           CAST(:deadlines AS jsonb), :grace, :cancelling, :batch, CAST(:seen AS timestamptz)) AS e
 """)
 _PRUNE: Final = text("SELECT stability.prune_status_log(:keep, :batch)")
 
@@ -76,9 +83,12 @@ def _duties(around: Around) -> Sequence[Duty]:
     retention = {"keep": timedelta(days=settings.execution_log_days), "batch": BATCH}
 
     async def expire() -> None:
+        seen, thorough = None, -inf
         while True:
+            if time.monotonic() >= thorough + THOROUGH:
+                seen, thorough = None, time.monotonic()
             if _unfinished(around):
-                await _sweep(around, _EXPIRE, expiry)
+                seen = await _expire(around, expiry, seen)
             await asyncio.sleep(SWEEP)
 
     async def prune() -> None:
@@ -94,6 +104,16 @@ def _unfinished(around: Around) -> bool:
     """Whether anything can be overdue, as far as is known."""
     change = around.hub.latest(*KEY)
     return change is None or change.row is None or change.row.state == "processing"
+
+
+async def _expire(around: Around, values: dict[str, Any], seen: datetime | None) -> datetime | None:
+    """The moment at which all was seen that was overdue: now, unless somebody was just changing some of it."""
+    looked, complete, ended = None, True, BATCH
+    while ended >= BATCH:
+        async with around.database.writing() as connection:
+            found = (await connection.execute(_EXPIRE, {**values, "seen": seen})).mappings().one()
+        looked, complete, ended = looked or found["looked"], complete and not found["passed_over"], found["ended"]
+    return looked if complete else seen
 
 
 async def _sweep(around: Around, statement: Any, values: dict[str, Any]) -> None:
