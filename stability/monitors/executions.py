@@ -20,9 +20,7 @@ from stability.status_log import Transition
 
 LATEST: Final = 20  # transitions that are told with the counts
 SWEEP: Final = 15.0  # seconds between two looks for executions that are overdue
-THOROUGH: Final = (
-    3600.0  # seconds after which a look goes over all that is under way, and not only over what came since
-)
+THOROUGH: Final = 3600.0  # seconds between two looks that go over all that is under way, not only what came since
 PRUNE: Final = 600.0  # seconds between two looks for rows of the log that are too old
 BATCH: Final = 1000  # rows that one transaction of a sweep changes at most
 STATUSES: Final = ("pending", "ready", "running", "finished", "failed", "cancelled")
