@@ -119,7 +119,7 @@ def test_what_is_refused_changes_nothing(one: Any, executions: Database, what: s
     update_execution_status_with_logging(one, "FINISHED")
     with pytest.raises(ExecutionError, match=sentence):
         change(one)
-    update_execution(one, progress=99)
+    update_execution(one, progress=100)
 
     assert changes(executions.dsn)[1:] == [(1, "RUNNING", "FINISHED")]
 
