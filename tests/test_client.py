@@ -120,12 +120,13 @@ async def test_the_database_is_lost_and_found(database: Database) -> None:
     """A cut connection is unknown with the reason, and what was missed meanwhile is read when it is back."""
     async with following(on_the_database(database.server_dsn)) as seen:
         await seen.until("stable")
-        with psycopg.connect(database.dsn, autocommit=True) as connection:
+        with psycopg.connect(database.dsn) as connection:  # commits when the listener is gone
             connection.execute(BUSY_JOB.encode())
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stability listener'"
                 " AND datname = current_database()"
             )
+            await seen.until("unknown")
         await seen.until("processing")
         lost = [sight for sight in seen.all if sight.state == "unknown" and sight.reason]
         assert lost

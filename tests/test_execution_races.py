@@ -26,7 +26,7 @@ CHANGES = (
     "UPDATE executions SET status = 'CANCELLING' WHERE id = {id} AND status = 'RUNNING'",
     "UPDATE executions SET status = 'FINISHED' WHERE id = {id} AND status = 'RUNNING'",
     "UPDATE executions SET status = 'CANCELLED' WHERE id = {id} AND status IN ('READY', 'CANCELLING')",
-    "UPDATE executions SET progress = 7 WHERE id = {id}",
+    "UPDATE executions SET name = 'seven' WHERE id = {id}",
     "UPDATE executions SET status = 'READY' WHERE id BETWEEN {id} AND {id} + 9 AND status = 'PENDING'",
     "DELETE FROM executions WHERE id = {id}",
     "SAVEPOINT a",

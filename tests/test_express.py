@@ -42,7 +42,7 @@ GET: Final = f"GET {LIVE} HTTP/1.1\r\n"
 UNUSUAL: Final = {
     "a query": f"GET {LIVE}?last_event_id=1a2b3c4d-1 HTTP/1.1\r\nHost: x\r\n\r\n",
     "an empty query": f"GET {LIVE}? HTTP/1.1\r\nHost: x\r\n\r\n",
-    "another stream": "GET /api/live HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another stream": "GET /api/live?topics=stability HTTP/1.1\r\nHost: x\r\n\r\n",
     "another path": f"GET {LIVE}/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "another spelling": "GET /api/system-status/%6cive HTTP/1.1\r\nHost: x\r\n\r\n",
     "an absolute one": f"GET http://x{LIVE} HTTP/1.1\r\nHost: x\r\n\r\n",

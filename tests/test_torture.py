@@ -183,7 +183,7 @@ async def test_a_silent_trigger_is_found(database: Database, tmp_path: Path) -> 
         " LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     )
     add = Transaction(0, "READ COMMITTED", (Step("add", 0, 0, "none"),), 0, rolled_back=False)
-    history = History(1, "armed", 0.2, 0, ((add,),), ())
+    history = History(1, "armed", 2.0, 0, ((add,),), ())  # both wait for hints by then
     score = Score.of(rereads=False)
     score.verdicts = await play(
         Lane(database.dsn, Plan.bound, lambda changed: Servers(database.dsn, tmp_path, 0, changed)), [history]
