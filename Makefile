@@ -48,8 +48,13 @@ oldest: .venv/dev  ## Check the oldest uvicorn that pyproject.toml allows, besid
 # What no wheel brings, by package. Without root or apt, the tests that miss a program are skipped and say so; in CI they
 # fail, and the bench leaves out the peer.
 programs:
-	@$(call provide,chromium curl faketime pgbouncer)
+	@$(call provide,chromium curl faketime firefox-esr pgbouncer podman runc)
+	@{ command -v WebKitWebDriver && command -v Xvfb; } >/dev/null || $(call apt,webkit2gtk-driver xvfb)
+	@[ -e /usr/lib/podman/netavark ] || command -v netavark >/dev/null || $(call apt,netavark)
+	@command -v busybox >/dev/null || $(call apt,busybox-static)
 	@command -v ip >/dev/null || $(call apt,iproute2)
+	@command -v consul >/dev/null || [ -x .programs/usr/bin/consul ] || { $(fetch_consul); } || \
+		{ rm -rf .programs; echo "Consul could not be fetched."; }
 
 bench-programs:
 	@command -v cc >/dev/null || $(call apt,gcc libc6-dev)
@@ -63,6 +68,18 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(1) >/dev/null || \
 	echo "They could not be installed: see above."; \
 	fi
+
+# Debian's last Consul is that of Debian 11. It is fetched from where this machine gets its packages, and not installed.
+define fetch_consul
+command -v dpkg >/dev/null && echo "Fetching Consul into .programs" && \
+[ "$$(id -u)" != 0 ] || [ "$$(ls /var/lib/apt/lists/*_Packages* 2>/dev/null)" ] || apt-get -qq update && \
+mirror=$$(apt-get indextargets --format '$$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -1) && [ "$$mirror" ] && \
+mkdir -p .programs/lists/partial .programs/cache/archives/partial && chmod 755 .programs && cd .programs && \
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $$mirror bullseye main" >sources.list && \
+set -- -qq -o Dir::Etc::sourcelist=$$PWD/sources.list -o Dir::Etc::sourceparts=/dev/null \
+	-o Dir::State::lists=$$PWD/lists -o Dir::Cache=$$PWD/cache -o APT::Sandbox::User=root && \
+apt-get "$$@" update && apt-get "$$@" download consul && dpkg -x consul_*.deb . && rm -rf lists cache consul_*.deb sources.list
+endef
 
 define provide
 for program in $(1); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
@@ -79,7 +96,7 @@ lock: .venv/dev  ## Write both lock files anew, with the newest of everything th
 EXPORT := build/lock/bin/uv export --quiet --frozen --no-emit-project --no-annotate --no-header --format requirements.txt
 
 clean:  ## Remove what make made; the database in .stability stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis artifacts build dist tests/web/node_modules
+	rm -rf .venv .programs .mypy_cache .pytest_cache .ruff_cache .hypothesis artifacts build dist tests/web/node_modules
 
 .venv/runtime: requirements.lock pyproject.toml $(BIN)/python
 	$(call install,$<)

@@ -6,7 +6,7 @@ import sys
 
 from bench import ground, plot
 
-PARTS = ("start", "latency", "fanout", "keys", "crowd", "writers", "executions", "large")
+PARTS = ("start", "latency", "fanout", "keys", "crowd", "writers", "executions", "services", "large")
 
 
 def _free_port() -> int:

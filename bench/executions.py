@@ -2,11 +2,17 @@
 
 A transaction inserts an execution, or lets it begin, or finishes it. In turn and in one run: no triggers; the log
 without its hint; ours. The log puts commits one after the other, so its rate is a ceiling at any number of
-clients. After each run the whole chain is checked: gapless ids, each row the one before and its own change, and the
-last one the truth.
+clients, and the disk's: a commit is not over before the disk has it. So the disk's own rate is measured in the same
+run, and the log's once without waiting for it. After each run the whole chain is checked: gapless ids, each row the one
+before and its own change, and the last one the truth.
+
+Then one client changes executions beside a thousand, a million and ten million that are over, to show that a change
+costs the same at any size.
 """
 
+import os
 import tempfile
+import time
 from statistics import median
 
 import psycopg
@@ -17,6 +23,8 @@ from bench.writers import CLIENTS, commits
 
 ROUNDS = 5
 KINDS = ("no log", "the log without its hint", "Stability")
+SIZES = (1_000, 1_000_000, 10_000_000)
+SYNCS = 300  # of the disk, in a round
 SCRIPT = """
 INSERT INTO executions DEFAULT VALUES RETURNING id \\gset
 UPDATE executions SET status = 'RUNNING' WHERE id = :id;
@@ -63,11 +71,23 @@ def run(_port: int) -> None:
                     found.setdefault((kind, clients), []).append(commits(dsn, script.name, clients))
                     if kind != "no log":
                         _check(owner)
+        disk = median(_disk() for _ in range(ROUNDS))
         bulk = [_bulk(owner, ours) for _ in range(ROUNDS)]
+        owner.execute("ALTER SYSTEM SET synchronous_commit = off")
+        owner.execute("SELECT pg_reload_conf()")
+        waitless = {clients: median(_waitless(owner, dsn, script.name, clients, ours)) for clients in CLIENTS}
+        sizes = {f"{size:,}": _beside(owner, dsn, script.name, size) for size in SIZES}
     columns = [Column(f"{clients} clients", "{:,.0f}") for clients in CLIENTS]
-    rows = {kind: [median(found[kind, clients]) for clients in CLIENTS] for kind in KINDS}
+    rows: dict[str, list[float | None]] = {
+        kind: [median(found[kind, clients]) for clients in CLIENTS] for kind in KINDS
+    }
+    rows["Stability, synchronous_commit off"] = [waitless[clients] for clients in CLIENTS]
+    rows["the disk: 8 KiB written and synced, one after the other"] = [disk, None, None, None]
     note = f"One statement that changes {BULK:,} rows: {median(bulk):.2f} s at the median."
     tell(Table("Changes of executions per second", columns, rows, note), ground.machine())
+    columns = [Column("changes per second", "{:,.0f}"), Column("pages per change")]
+    note = "One client, synchronous_commit off."
+    tell(Table("One change beside executions that are over", columns, sizes, note), ground.machine())
 
 
 def _migrate(dsn: str) -> None:
@@ -107,3 +127,60 @@ def _bulk(owner: psycopg.Connection[tuple[object, ...]], ours: str) -> float:
     assert isinstance(began, float)
     assert isinstance(ended, float)
     return ended - began
+
+
+def _waitless(
+    owner: psycopg.Connection[tuple[object, ...]], dsn: str, script: str, clients: int, ours: str
+) -> list[float]:
+    rates = []
+    for _ in range(ROUNDS):
+        _place(owner, "Stability", ours)
+        rates.append(commits(dsn, script, clients))
+        _check(owner)
+    return rates
+
+
+def _beside(owner: psycopg.Connection[tuple[object, ...]], dsn: str, script: str, size: int) -> list[float | None]:
+    """Changes per second, and pages that Postgres asks for per change, beside so many that are over."""
+    owner.execute("ALTER TABLE executions DISABLE TRIGGER USER; ALTER TABLE status_log DISABLE TRIGGER USER")
+    owner.execute("TRUNCATE executions, status_log, stability.outbox CASCADE")
+    owner.execute(
+        "INSERT INTO executions (status, progress) SELECT 'FINISHED', 100 FROM generate_series(1, %s)", (size,)
+    )
+    owner.execute(
+        "INSERT INTO status_log (id, timestamp, executions_finished, status_from, status_to, execution_id)"
+        " OVERRIDING SYSTEM VALUE SELECT id, now(), id, 'RUNNING', 'FINISHED', id FROM executions"
+    )
+    owner.execute("VACUUM ANALYZE executions, status_log")
+    owner.execute("ALTER TABLE executions ENABLE TRIGGER USER; ALTER TABLE status_log ENABLE TRIGGER USER; CHECKPOINT")
+    rates, pages = [], []
+    for _ in range(ROUNDS):
+        before, rows = _pages(owner)
+        rates.append(commits(dsn, script, 1))
+        after, more = _pages(owner)
+        pages.append((after - before) / (more - rows))
+    return [median(rates), median(pages)]
+
+
+def _pages(owner: psycopg.Connection[tuple[object, ...]]) -> tuple[int, int]:
+    """Pages that were asked for so far, and rows in the log."""
+    asked = """
+        SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::bigint,
+               (SELECT max(id) FROM status_log)
+          FROM pg_statio_all_tables WHERE relid IN ('executions'::regclass, 'status_log'::regclass)"""
+    found = owner.execute(asked).fetchone()
+    assert found is not None
+    return int(str(found[0])), int(str(found[1]))
+
+
+def _disk() -> float:
+    """How often a second 8 KiB can be written in place and synced, where the database lies."""
+    with tempfile.NamedTemporaryFile(prefix="stability-bench-") as file:
+        block = bytes(8192)
+        os.pwrite(file.fileno(), block * 64, 0)
+        os.fsync(file.fileno())
+        began = time.monotonic()
+        for number in range(SYNCS):
+            os.pwrite(file.fileno(), block, number % 64 * len(block))
+            os.fdatasync(file.fileno())
+        return SYNCS / (time.monotonic() - began)

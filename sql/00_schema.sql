@@ -8,7 +8,8 @@ DO $$
 DECLARE
     ours CONSTANT text := 'pg-stability:%';
     tables CONSTANT text[] := ARRAY['public.import_job', 'worker.command_registry', 'worker.tasks',
-        'public.executions', 'public.status_log', 'public.deployments'];
+        'public.executions', 'public.status_log', 'public.deployments',
+        'public.generated_applications'];
     found record;
     group_role text;
 BEGIN

@@ -7,6 +7,6 @@ BEGIN
     PERFORM stability.alert('execution_' || lower(execution ->> 'status'), 'execution ' || (execution ->> 'id'),
         concat('Execution ', execution ->> 'id', ' (' || (execution ->> 'name') || ')', ' is ', execution ->> 'status',
             ': ' || coalesce(execution ->> 'error_message', execution ->> 'reason'), '.'),
-        clock_timestamp());
+        clock_timestamp(), '/#executions');
 END
 $$;

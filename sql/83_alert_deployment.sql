@@ -8,10 +8,11 @@ AS $$
 BEGIN
     IF NEW.status::text IN ('unhealthy', 'failed') THEN
         PERFORM stability.alert('deployment_' || NEW.status::text, NEW.id::text,
-            concat_ws(': ', format('Deployment %s is %s', NEW.name, NEW.status), NEW.error_message), NEW.status_since);
+            concat_ws(': ', format('Deployment %s is %s', NEW.name, NEW.status), NEW.error_message), NEW.status_since,
+            '/#deployments');
     ELSIF NEW.status::text = 'running' AND OLD.status::text = 'unhealthy' THEN
         PERFORM stability.alert('deployment_recovered', NEW.id::text,
-            format('Deployment %s runs again', NEW.name), NEW.status_since);
+            format('Deployment %s runs again', NEW.name), NEW.status_since, '/#deployments');
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN

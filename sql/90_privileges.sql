@@ -21,14 +21,19 @@ BEGIN
     END IF;
     IF to_regrole('stability_server') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA stability TO stability_server;
-        GRANT SELECT ON stability.source, stability.alembic_version TO stability_server;
+        GRANT SELECT ON stability.source, stability.alembic_version, stability.transition TO stability_server;
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO stability_server', details);
-        GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems(), stability.armed(),
+        GRANT EXECUTE ON FUNCTION stability.read_activity(), stability.problems(), stability.warnings(), stability.armed(),
             stability.arm(bigint, interval), stability.disarm(bigint[]),
             stability.expire_executions(jsonb, interval, interval, integer, timestamptz),
             stability.prune_status_log(interval, integer),
+            stability.note_states(jsonb), stability.prune_transitions(interval, integer),
             stability.alert(text, text, text, timestamptz, text), stability.look_for_stuck(interval),
-            stability.deployment_transitions() TO stability_server;
+            stability.deployment_transitions(), stability.with_engine(text, jsonb) TO stability_server;
+        GRANT EXECUTE ON FUNCTION stability.record_services(jsonb, text[], boolean, text, interval, timestamptz),
+            stability.sample_services(text, interval, timestamptz), stability.services_there(), stability.lose_consul(text, text, boolean),
+            stability.read_services(text[]), stability.service_history(integer, interval, text),
+            stability.prune_services(interval, integer) TO stability_server;
         GRANT SELECT, UPDATE, DELETE ON stability.outbox TO stability_server;
         GRANT SELECT, INSERT, UPDATE, DELETE ON stability.delivery TO stability_server;
         GRANT SELECT, UPDATE ON SEQUENCE stability.alerts_awaited TO stability_server;
@@ -41,6 +46,8 @@ BEGIN
                 ('SELECT', 'TABLE', to_regclass('public.deployments')::text),
                 ('INSERT', 'TABLE', to_regclass('public.deployments')::text),
                 ('UPDATE', 'TABLE', to_regclass('public.deployments')::text),
+                ('SELECT', 'TABLE', to_regclass('public.generated_applications')::text),
+                ('UPDATE', 'TABLE', to_regclass('public.generated_applications')::text),
                 ('USAGE', 'SEQUENCE', CASE WHEN stability.has_column(to_regclass('public.deployments'), 'id')
                     THEN pg_get_serial_sequence('public.deployments', 'id') END)
             ) AS needed (privilege, kind, name)

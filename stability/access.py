@@ -19,6 +19,7 @@ _LONGEST_FORM: Final = 4096  # bytes
 _OPEN_PATHS: Final = {
     *("/livez", "/readyz", "/healthz", "/login"),
     *("/api/system-status", "/api/system-status/live", "/api/topics"),
+    *("/badge.json", "/badge.shields"),
 }
 _OPEN_SUFFIXES: Final = (".js", ".css", ".svg")  # what the badge is made of
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
@@ -50,7 +51,7 @@ class Access:
         origin = headers.get("origin")
         if scope["method"] not in _SAFE and origin and not self._own(origin, headers):
             return JSONResponse({"error": f"Requests from {origin} may not change anything here."}, 403)
-        if self._token is None or _open(_path(scope)) or self._presented(headers):
+        if self._token is None or is_open(_path(scope)) or self._presented(headers):
             return None
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
             return _form(scope, 401)
@@ -119,7 +120,8 @@ def _is_address(host: str) -> bool:
         return False
 
 
-def _open(path: str) -> bool:
+def is_open(path: str) -> bool:
+    """Whether everybody may ask for it."""
     return path in _OPEN_PATHS or ("/" not in path[1:] and path.endswith(_OPEN_SUFFIXES))
 
 

@@ -22,7 +22,10 @@ _NEXT_INDEX: LiteralString = """
       FROM stability.candidates() c CROSS JOIN LATERAL stability.wanted_indexes(c) w WHERE NOT w.present
     UNION ALL
     SELECT w.relation::text, w.kind = 'p', w.name::text, w.definition, w.obstacle::text
-      FROM stability.wanted_execution_indexes() w WHERE NOT w.present LIMIT 1
+      FROM stability.wanted_execution_indexes() w WHERE NOT w.present
+    UNION ALL
+    SELECT w.relation::text, w.kind = 'p', w.name::text, w.definition, w.obstacle::text
+      FROM stability.wanted_application_index() w WHERE NOT w.present LIMIT 1
 """
 # built by a migration that ended before it could say whose they are
 _UNMARKED: LiteralString = """
@@ -58,6 +61,12 @@ _DEPLOYMENTS_LACK: LiteralString = """
            SELECT NOT bool_and(stability.has_column('public.deployments', n))
              FROM unnest(ARRAY['id', 'name', 'status']) AS n)
 """
+_APPLICATIONS_LACK: LiteralString = """
+    SELECT EXISTS (SELECT FROM stability.wanted_application_parts() w WHERE NOT w.present)
+        OR to_regclass('public.generated_applications') IS NOT NULL AND (
+           SELECT NOT bool_and(stability.has_column('public.generated_applications', n))
+             FROM unnest(ARRAY['id', 'model_slug', 'app_number']) AS n)
+"""
 _HOLD: LiteralString = "SELECT stability.hold(ARRAY[%s::regclass], %s, %s)"
 _HOLD_FAMILY: LiteralString = """
     SELECT stability.hold(array_agg(f.member ORDER BY f.depth, f.member), %s, %s) FROM stability.family(%s) f
@@ -86,6 +95,10 @@ def adopt(connection: _Connection, tell: Callable[[str], None]) -> None:
     if connection.execute(_DEPLOYMENTS_LACK).fetchone() == (True,):
         tell("adopting public.deployments")
         connection.execute("SELECT stability.adopt_deployments()")
+    if connection.execute(_APPLICATIONS_LACK).fetchone() == (True,):
+        tell("adopting public.generated_applications")
+        connection.execute("SELECT stability.adopt_applications()")
+    _build_indexes(connection, tell)  # of columns that were missing
 
 
 def _build_indexes(connection: _Connection, tell: Callable[[str], None]) -> None:

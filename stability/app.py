@@ -11,10 +11,25 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from stability import access, answers, health, hints, openapi, operations, pages, revision, stream
+from stability import (
+    access,
+    answers,
+    asyncapi,
+    badges,
+    health,
+    hints,
+    openapi,
+    operations,
+    pages,
+    polling,
+    revision,
+    statuspage,
+    stream,
+)
 from stability.admission import Admission
 from stability.alerts import TOPIC, Alerts
 from stability.announcer import Announcer
+from stability.contained import Contained
 from stability.database import Database
 from stability.duty import Duties
 from stability.errors import SettingError
@@ -40,6 +55,8 @@ class Stability:
         self.metrics = Metrics(settings.worker)
         self.hub = Hub(encode)
         self.database = Database(conninfo)
+        self._listener, self._listener_since = "", datetime.now(UTC)
+        self._unread: dict[str, datetime | None] = {}  # topics that cannot be read, and as of when their rows are
         self.desk = Database(conninfo)  # for requests and duties: however many there are, the truth can be read
         self.refreshers = [self._refresher(monitor) for monitor in monitors]
         direct = settings.listen_conninfo or conninfo
@@ -55,7 +72,7 @@ class Stability:
             proved=self.metrics.proved,
         )
         self.announcer = Announcer(self.hub, direct)
-        self.around = Around(self.desk, settings, self.hub)
+        self.around = Around(self.desk, settings, self.hub, self.metrics.registry)
         self.alerts = self._alerts() if alerting else None
         duties = [duty for monitor in monitors for duty in monitor.duties(self.around)]
         self.duties = Duties(direct, [*duties, *(self.alerts.duties if self.alerts else ())])
@@ -72,6 +89,7 @@ class Stability:
             settings=self.settings,
             timed=self.metrics.read,
             told=self.metrics.told,
+            unread=self._note_unread,
         )
         self.metrics.follow(monitor.topic, lambda: refresher.waiting, lambda: refresher.fence_age)
         return refresher
@@ -124,15 +142,33 @@ class Stability:
 
     def _condition(self, listener: str) -> bool:
         """Tell how hints travel; whether that is news."""
-        now = datetime.now(UTC)
-        told = self.hub.latest(*LISTENER)
-        news = told is None or told.row is None or told.row.state != listener
+        news = listener != self._listener
         if news:
-            self.hub.publish(
-                LISTENER[0], {LISTENER[1]: Row(listener, {"listener": listener, "since": timestamp(now)})}, now
-            )
+            self._listener, self._listener_since = listener, datetime.now(UTC)
+            self._tell_connection()
         self.metrics.listening.set(listener == "live")
         return news
+
+    def _note_unread(self, topic: str, unread: bool) -> None:
+        """A topic cannot be read, whatever the listener hears, or can again."""
+        if unread is not (topic in self._unread):
+            if unread:
+                self._unread[topic] = self.hub.observed.get(topic)
+            else:
+                del self._unread[topic]
+            self._tell_connection()
+
+    def _tell_connection(self) -> None:
+        fields: dict[str, object] = {"listener": self._listener, "since": timestamp(self._listener_since)}
+        if self._unread:
+            fields["unread"] = {topic: moment and timestamp(moment) for topic, moment in sorted(self._unread.items())}
+        self.hub.publish(LISTENER[0], {LISTENER[1]: Row(self._listener, fields)}, datetime.now(UTC))
+
+    async def _listen(self) -> None:
+        try:
+            await self.listener.run()
+        finally:
+            self._lost("the listener ended")
 
     async def _beat(self) -> None:
         """One heartbeat for all clients: the version they should have seen, as of when, and the build of the pages."""
@@ -149,23 +185,23 @@ class Stability:
 
     @asynccontextmanager
     async def running(self, also: Sequence[Background] = ()) -> AsyncIterator[None]:
-        """Run all parts; the crash of one ends them all, and our own server with them.
+        """Run all parts, each of which begins again where an error ended it; the crash of one of `also` ends them all.
 
         A host may outlive that: nothing may go on telling what nobody proves any more.
         """
         with self.hub.subscribe(self._note_state):
             try:
                 async with asyncio.TaskGroup() as group:
-                    parts = (
-                        self.announcer.run,
-                        self.duties.run,
-                        self._beat,
-                        *(r.run for r in self.refreshers),
-                        self.listener.run,
-                        *([self.alerts.run] if self.alerts else []),
-                        *also,
-                    )
-                    tasks = [group.create_task(part()) for part in parts]
+                    parts = {
+                        "announcer": self.announcer.run,
+                        "duties": self.duties.run,
+                        "heartbeat": self._beat,
+                        **{f"reading {m.topic}": r.run for m, r in zip(self.monitors, self.refreshers, strict=True)},
+                        "listener": self._listen,
+                        **({"unknown": self.alerts.run} if self.alerts else {}),
+                    }
+                    tasks = [group.create_task(Contained(name).run(part)) for name, part in parts.items()]
+                    tasks += [group.create_task(part()) for part in also]
                     yield
                     self.hub.close()
                     for task in tasks:
@@ -200,9 +236,19 @@ def create_app(
     if conninfo is None:
         raise SettingError("DATABASE_URL", "no database is named: set it, or run `stability up`, which brings its own.")
     parts = Stability(settings, conninfo, monitors, alerting=True)
-    asked = [replace(each, tag=monitor.title) for monitor in monitors for each in monitor.operations(parts.around)]
     admission = Admission(parts.hub, settings.max_streams, settings.max_streams_per_address)
     fanout = Fanout(parts.hub, admission, parts.metrics.chunks.inc)
+    topics = [monitor.topic for monitor in monitors]
+    asked = [
+        *stream.operations(parts.hub, topics, admission, parts.metrics, fanout),
+        *polling.operations(parts.hub, look=parts.look, begun=parts.database.begun),
+        *badges.operations(parts.hub),
+        *statuspage.operations(parts.hub, monitors, settings.public_url),
+        *(replace(each, tag=monitor.title) for monitor in monitors for each in monitor.operations(parts.around)),
+        *health.operations(parts.hub),
+        *parts.metrics.operations(),
+        *asyncapi.operations(topics),
+    ]
     token = settings.token.get_secret_value() if settings.token else None
 
     def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
@@ -210,21 +256,9 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *stream.routes(
-                parts.hub,
-                [monitor.topic for monitor in monitors],
-                admission,
-                parts.metrics,
-                fanout,
-                look=parts.look,
-                begun=parts.database.begun,
-            ),
-            *operations.routes(asked),
-            *openapi.routes(asked, protected=token is not None),
-            *health.routes(parts.hub),
-            *parts.metrics.routes(),
+            *operations.routes([*asked, *openapi.operations(asked, protected=token is not None)]),
             *access.routes(token),
-            *pages.routes(),
+            *pages.routes(parts.hub),
         ],
         middleware=[
             Middleware(CORSMiddleware, allow_origins=settings.allowed_origins, allow_headers=["Authorization"]),

@@ -1,6 +1,7 @@
 """The command line: each command parses, calls and prints.
 
-Every error that a person can mend is one sentence on standard error: exit 2 for wrong usage, else 1.
+Every error that a person can mend is one sentence on standard error: exit 2 for wrong usage, else 1. Each command
+imports what it needs itself: containers ask for their health every few seconds, and need not load a server for it.
 """
 
 import asyncio
@@ -8,61 +9,22 @@ import io
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from stability import __version__, client, connection, durations, logs, revision, run, schema, waiting, watching
-from stability import demo as demonstration
-from stability import doctor as examination
-from stability import sources as watched
-from stability.errors import DatabaseError, SettingError, StabilityError
-from stability.settings import Settings, load
-from stability.sight import WORDS, Sight
+from stability import __version__
+from stability.commands import Direct, Host, Open, Port, Uds, Url, console, duration, say, settings_of, stderr, told
+from stability.demo.plan import Plan
+from stability.errors import DatabaseError, StabilityError
 from stability.torture.command import torture
-from stability.way import to_the_truth
-from stability.welcome import welcome
+
+if TYPE_CHECKING:
+    from stability.run import Running
+    from stability.sight import Sight
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-console = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
-
-
-def _duration(text: str) -> float:
-    try:
-        return durations.duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="STABILITY_HOST")]
-Port = Annotated[int | None, typer.Option(help="TCP port to listen on; 0 picks one.", show_default="STABILITY_PORT")]
-Uds = Annotated[Path | None, typer.Option(help="Unix socket to listen on instead.", show_default="STABILITY_UDS")]
-Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
-Url = Annotated[str | None, typer.Option(help="Server to follow.", show_default="STABILITY_URL, else the local one")]
-Direct = Annotated[bool, typer.Option("--database", help="Follow the database itself, without a server.")]
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn an error that a person can mend into one sentence and an exit status."""
-    try:
-        yield
-    except StabilityError as error:
-        stderr.print(f"stability: {error}", markup=False, soft_wrap=True)
-        raise typer.Exit(2 if isinstance(error, SettingError) else 1) from error
-
-
-def _settings(*, quiet: bool = False, **overrides: Any) -> Settings:
-    settings = load(**overrides)
-    logs.configure(settings.log_format, "error" if quiet else settings.log_level, settings.worker)
-    return settings
 
 
 def _open(address: str) -> None:
@@ -77,13 +39,16 @@ def up(host: Host = None, port: Port = None, uds: Uds = None, browser: Open = Fa
     The database is a Postgres of our own, unless DATABASE_URL or PG* names one. Ctrl-C or SIGTERM ends it all.
     """
 
-    def started(running: run.Running) -> None:
+    from stability import run
+    from stability.welcome import welcome
+
+    def started(running: "Running") -> None:
         welcome(console, running)
         if browser:
             _open(running.page)
 
     with told():
-        run.up(_settings(host=host, port=port, uds=uds), started)
+        run.up(settings_of(host=host, port=port, uds=uds), started)
 
 
 @app.command()
@@ -105,13 +70,15 @@ def serve(  # noqa: PLR0913, PLR0917 -- each option is one
     On an older schema the state is unknown until `stability migrate` has run.
     """
 
-    def started(running: run.Running) -> None:
+    from stability import run
+
+    def started(running: "Running") -> None:
         console.print(running.address, markup=False, soft_wrap=True)
         if browser:
             _open(running.page)
 
     with told():
-        settings = _settings(host=host, port=port, uds=uds, workers=workers, reuse_port=reuse_port)
+        settings = settings_of(host=host, port=port, uds=uds, workers=workers, reuse_port=reuse_port)
         run.serve(settings, started, reload=reload)
 
 
@@ -126,23 +93,23 @@ def migrate(
     """
     if drop_data and not uninstall:
         raise typer.BadParameter("it only goes with --uninstall.", param_hint="--drop-data")
+    from stability import connection, revision, schema
+    from stability.demo.carrying import clean
+    from stability.demo.ledger import ForeignSchemaError
+
     with told():
-        settings = _settings()
-        with run.database_of(settings) as conninfo:
+        settings = settings_of()
+        with connection.database_of(settings) as conninfo:
             if uninstall:
                 try:
-                    if demonstration.clean(conninfo):
-                        _say("removed everything of the demo")
-                except demonstration.ForeignSchemaError as error:
-                    _say(f"{error}; it stays")
-                schema.uninstall(conninfo, drop_data=drop_data, tell=_say)
+                    if clean(conninfo):
+                        say("removed everything of the demo")
+                except ForeignSchemaError as error:
+                    say(f"{error}; it stays")
+                schema.uninstall(conninfo, drop_data=drop_data, tell=say)
             else:
-                schema.migrate(settings.listen_conninfo or conninfo, _say)
-                _say(f"the schema is at revision {revision.revisions()[0]}")
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, soft_wrap=True)
+                schema.migrate(settings.listen_conninfo or conninfo, say)
+                say(f"the schema is at revision {revision.revisions()[0]}")
 
 
 @app.command()
@@ -150,20 +117,23 @@ def demo(
     file: Annotated[
         Path | None, typer.Argument(help="CSV file with a header line.", show_default="one is made")
     ] = None,
-    rows: Annotated[int, typer.Option(help="Rows of the file that is made.")] = demonstration.Plan.rows,
-    workers: Annotated[int, typer.Option(help="Workers that compute over the rows.")] = demonstration.Plan.workers,
+    rows: Annotated[int, typer.Option(help="Rows of the file that is made.")] = Plan.rows,
+    workers: Annotated[int, typer.Option(help="Workers that compute over the rows.")] = Plan.workers,
     clean: Annotated[bool, typer.Option("--clean", help="Remove everything that demos wrote, and stop.")] = False,
 ) -> None:
     """Import a CSV file and compute over its rows.
 
     Something for the badge to show: the state follows each step, with progress.
     """
-    with told(), run.database_of(_settings(), start=False) as conninfo:
+    from stability import connection
+    from stability.demo import carrying
+
+    with told(), connection.database_of(settings_of(), start=False) as conninfo:
         if clean:
-            removed = demonstration.clean(conninfo)
-            _say("removed everything of the demo" if removed else "there is nothing of the demo to remove")
+            removed = carrying.clean(conninfo)
+            say("removed everything of the demo" if removed else "there is nothing of the demo to remove")
         else:
-            raise typer.Exit(demonstration.run(conninfo, file, rows=rows, workers=workers, console=console).exit_status)
+            raise typer.Exit(carrying.run(conninfo, file, rows=rows, workers=workers, console=console).exit_status)
 
 
 @app.command()
@@ -176,13 +146,16 @@ def watch(
 
     In a pipe it prints one line per change.
     """
-    with told(), to_the_truth(_settings(quiet=True), url, database=database) as (follow, where):
+    from stability import watching
+    from stability.way import to_the_truth
+
+    with told(), to_the_truth(settings_of(quiet=True), url, database=database) as (follow, where):
         asyncio.run(watching.watch(follow, console, where, as_json=as_json))
 
 
 @app.command()
 def wait(
-    timeout: Annotated[float | None, typer.Option(parser=_duration, metavar="TIME", help="10m, 90s, 1h30m.")] = None,
+    timeout: Annotated[float | None, typer.Option(parser=duration, metavar="TIME", help="10m, 90s, 1h30m.")] = None,
     xid: Annotated[
         int | None, typer.Option(min=3, help="Count only what knows of this transaction (pg_current_xact_id()).")
     ] = None,
@@ -193,10 +166,16 @@ def wait(
 
     Exit 0 when it is, 1 after the time-out, with what is still active. A state that nobody can prove is not stable.
     """
-    with told(), to_the_truth(_settings(quiet=True), url, database=database, after=xid) as (follow, where):
+    from rich.text import Text
+
+    from stability import waiting
+    from stability.sight import WORDS
+    from stability.way import to_the_truth
+
+    with told(), to_the_truth(settings_of(quiet=True), url, database=database, after=xid) as (follow, where):
         with stderr.status(f"Asking {where}") as status:
 
-            def seen(sight: Sight) -> None:
+            def seen(sight: "Sight") -> None:
                 status.update(Text(f"{WORDS[sight.state]}: {sight.busy()}"))
 
             last = asyncio.run(waiting.until_stable(follow, timeout, seen))
@@ -208,7 +187,13 @@ def wait(
 @app.command()
 def sources() -> None:
     """List what is watched, and what is active now."""
-    with told(), run.database_of(_settings(quiet=True), start=False) as conninfo:
+    from rich.table import Table
+    from rich.text import Text
+
+    from stability import connection
+    from stability import sources as watched
+
+    with told(), connection.database_of(settings_of(quiet=True), start=False) as conninfo:
         found = asyncio.run(watched.read(conninfo))
         if not found:
             console.print("Nothing is watched: `SELECT stability.watch(…)` registers a table.", markup=False)
@@ -229,8 +214,10 @@ def observe(
 
     Servers that run beside it leave that work alone, and take over when it ends. Ctrl-C or SIGTERM ends it.
     """
+    from stability import run
+
     with told():
-        run.observe(_settings(), monitor)
+        run.observe(settings_of(), monitor)
 
 
 @app.command()
@@ -244,11 +231,14 @@ def doctor(
 
     Looks at the database, at our part of it, and at the server behind its proxy. Exit 1 when there is a problem.
     """
+    from stability import connection
+    from stability import doctor as examination
+
     report = examination.Report(console, as_json=as_json)
     with told():
-        settings = _settings(quiet=True)
+        settings = settings_of(quiet=True)
         try:
-            with run.database_of(settings, start=False) as conninfo:
+            with connection.database_of(settings, start=False) as conninfo:
                 asyncio.run(examination.examine(settings, conninfo, url, report.tell))
         except DatabaseError as error:
             if not as_json:
@@ -265,8 +255,10 @@ def healthcheck(
 
     For containers: asks the server's /readyz, and says what is missing.
     """
+    from stability import client
+
     with told():
-        if reason := asyncio.run(client.why_not_ready(client.server_of(_settings(quiet=True), url))):
+        if reason := asyncio.run(client.why_not_ready(client.server_of(settings_of(quiet=True), url))):
             raise StabilityError(reason)
         console.print("ready")
 
@@ -277,8 +269,10 @@ def dsn() -> None:
 
     With its password, since programs need it: psql "$(stability dsn)".
     """
+    from stability import connection
+
     with told():
-        console.print(connection.in_use(_settings(quiet=True)), markup=False, soft_wrap=True)
+        console.print(connection.in_use(settings_of(quiet=True)), markup=False, soft_wrap=True)
 
 
 app.command()(told()(torture))

@@ -18,6 +18,8 @@ STATEMENT_TIMEOUT: Final = 2000  # milliseconds that Postgres gives one read
 LOCK_TIMEOUT: Final = 1500  # milliseconds of them that it may wait for a lock
 POOL: Final = 4  # connections kept; ten thousand browsers need no more, since clients never cause a query
 SERVER_ROLE: Final = "stability_server"
+# What a database or the way to it may do at any time; TimeoutError is an OSError.
+FORESEEN: Final = (SQLAlchemyError, psycopg.Error, OSError, DatabaseError)
 
 # The kernel notices a half-open connection: TCP_USER_TIMEOUT bounds what was sent and never acknowledged.
 _NETWORK: Final = {

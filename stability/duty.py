@@ -9,23 +9,21 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Final
 
 import psycopg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from stability.backoff import Backoff
+from stability.contained import Contained, alone, first
 from stability.database import IDLE_SESSION_TIMEOUT, connect_to_stay, is_direct, reason
 from stability.errors import DatabaseError
 
 TAKEN_OVER: Final = 10.0  # seconds from the end of a holder, however it ended, until another one has begun
 LOOK: Final = 2.0  # seconds, at most, between two looks whether a lock is free, and whether ours still are
-WELL: Final = 60.0  # seconds after which a failure is a new one
 ANSWER: Final = 2.5  # seconds that the database may take to say so
 APPLICATION: Final = "stability duties"
-_CLASS: Final = 0x57AB  # of the advisory locks that are ours; the work's name is the other half of the key
+CLASS: Final = 0x57AB  # of the advisory locks that are ours; the work's name is the other half of the key
 
 # Where Postgres hears nothing of us any more it ends the session: dead, stopped, or behind a network that lost us.
 _SILENCE: Final = 5000  # milliseconds; we look twice in that
@@ -50,7 +48,7 @@ _log = structlog.get_logger(__name__)
 class Duty:
     """One piece of work: `run` never returns by itself, is cancelled where another server may have taken over.
 
-    A database that fails while it runs ends it, and it is begun again.
+    An error ends it, whatever it is, and it is begun again; the others go on.
     """
 
     name: str
@@ -82,15 +80,18 @@ class Duties:
         backoff = Backoff(0.25, 3.0)
         while self._duties:
             try:
-                connection = await connect_to_stay(self._conninfo, APPLICATION)
-                try:
-                    self._moved = False
-                    await self._serve(connection, backoff)
-                finally:
-                    await connection.close()
+                await alone(self._connect(backoff))
             except* (psycopg.Error, OSError, DatabaseError) as failed:  # TimeoutError is an OSError
                 self._tell_failing(failed)
             await asyncio.sleep(backoff.draw())
+
+    async def _connect(self, backoff: Backoff) -> None:
+        connection = await connect_to_stay(self._conninfo, APPLICATION)
+        try:
+            self._moved = False
+            await self._serve(connection, backoff)
+        finally:
+            await connection.close()
 
     async def _serve(self, connection: psycopg.AsyncConnection[Any], backoff: Backoff) -> None:
         """Do what nobody else does until the session, and with it our locks, may be gone."""
@@ -128,7 +129,7 @@ class Duties:
         """The names whose lock is ours now; that it answers says that the others still are."""
 
         async def ask() -> tuple[Any, ...]:
-            cursor = await connection.execute(_TAKE if direct else _TAKE_POOLED, (names, _CLASS))
+            cursor = await connection.execute(_TAKE if direct else _TAKE_POOLED, (names, CLASS))
             return await cursor.fetchone() or (True, [])
 
         asked = asyncio.ensure_future(ask())
@@ -138,34 +139,19 @@ class Duties:
                 raise DatabaseError(f"no answer within {ANSWER:g} s")
             standby, taken = asked.result()
         finally:
-            asked.cancel()  # without waiting for it: on a line that is dead that takes seconds
+            asked.cancel()  # without waiting for its end: on a line that is dead that takes seconds
+            await asyncio.sleep(0)  # it lets go of the socket, whose number others have once the connection is closed
         if standby:
             raise DatabaseError("this is a standby")
         return list(taken)
 
     def _tell_failing(self, failed: BaseExceptionGroup[BaseException]) -> None:
         if not self._failing:
-            _log.warning("duties wait for the database", reason=reason(_first(failed)))
+            _log.warning("duties wait for the database", reason=reason(first(failed)))
         self._failing = True
 
 
-def _first(failed: BaseException) -> BaseException:
-    return _first(failed.exceptions[0]) if isinstance(failed, BaseExceptionGroup) else failed
-
-
 async def _keep(duty: Duty) -> None:
-    """Run it, and again where the database failed it."""
+    """Do it, and again whenever it failed."""
     _log.info("on duty", duty=duty.name)
-    backoff, failing = Backoff(0.25, 30.0), False
-    while True:
-        began = monotonic()
-        try:
-            await duty.run()
-        except (SQLAlchemyError, psycopg.Error, OSError, DatabaseError) as error:
-            if monotonic() - began > WELL:
-                backoff.reset()
-                failing = False
-            if not failing:
-                _log.warning("a duty begins again", duty=duty.name, reason=reason(error))
-            failing = True
-        await asyncio.sleep(backoff.draw())
+    await Contained(duty.name).run(duty.run)

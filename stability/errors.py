@@ -7,6 +7,7 @@ StabilityError
 │   ├── ContendedError  somebody else changed the same at the same time: trying again helps
 │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
 ├── ExecutionError      an execution that is not there, or cannot become what is asked
+├── EngineError         `applications.engine`: the container engine is away, refuses, or answers nonsense
 ├── RequestError        an HTTP request that is refused, too early, or outlasted by what it waits for: its `status`
 └── RefusedError        `client`: what answers at an address is no Stability server
 """

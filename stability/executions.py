@@ -27,7 +27,7 @@ __all__ = ["Execution", "cancel_execution", "update_execution", "update_executio
 
 STATUSES: Final = ("PENDING", "READY", "RUNNING", "CANCELLING", "FINISHED", "FAILED", "CANCELLED")
 WHOLE: Final = 100  # percent
-# What an execution becomes that is to be cancelled; the others are over.
+# What an execution becomes that is to be cancelled; the other statuses are those of one that is over.
 CANCELLED: Final = {"PENDING": "CANCELLED", "READY": "CANCELLED", "RUNNING": "CANCELLING", "CANCELLING": "CANCELLING"}
 _CONTENDED: Final = {"40001", "40P01"}  # serialization failure, deadlock
 
@@ -80,11 +80,24 @@ def cancel_execution(execution: Execution | Mapped) -> str:
     """
     with _changing(execution) as row:
         found = _run(row, "SELECT status FROM public.executions WHERE id = %(id)s FOR UPDATE", {})
-        status = CANCELLED.get(found)
-        if status is None:
-            raise ExecutionError(f"Execution {row.id} is {found}: it is over and cannot be cancelled.")
+        status = cancelled(row.id, found)
         _update(row, {"status": status})
     return status
+
+
+def cancelled(identity: object, status: str | None) -> str:
+    """What an execution of that status becomes that is to be cancelled.
+
+    Raises ExecutionError where it is over, has no status, or has one that is none of ours.
+    """
+    if status is None:
+        raise ExecutionError(f"Execution {identity} has no status, so there is nothing to cancel; give it one first.")
+    if status not in STATUSES:
+        known = ", ".join(STATUSES)
+        raise ExecutionError(f"Execution {identity} is {status!r}, which is no status; give it one of {known} first.")
+    if status not in CANCELLED:
+        raise ExecutionError(f"Execution {identity} is {status}: it is over and cannot be cancelled.")
+    return CANCELLED[status]
 
 
 def _update(row: Execution, wanted: Mapping[str, object]) -> None:
@@ -92,7 +105,7 @@ def _update(row: Execution, wanted: Mapping[str, object]) -> None:
     _run(row, f"UPDATE public.executions SET {settings} WHERE id = %(id)s RETURNING id", wanted)  # noqa: S608 -- names
 
 
-def _run(row: Execution, statement: str, values: Mapping[str, object]) -> str:
+def _run(row: Execution, statement: str, values: Mapping[str, object]) -> str | None:
     """The first value of the one row that the statement finds."""
     parameters = {**values, "id": row.id}
     found: Any
@@ -105,7 +118,7 @@ def _run(row: Execution, statement: str, values: Mapping[str, object]) -> str:
             found = connection.exec_driver_sql(statement, parameters).fetchone()
     if found is None:
         raise ExecutionError(f"There is no execution {row.id}.")
-    return str(found[0])
+    return None if found[0] is None else str(found[0])
 
 
 @contextmanager

@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
 from stability.database import Database
-from stability.errors import RequestError
+from stability.errors import ExecutionError, RequestError
+from stability.executions import cancelled
 from stability.frames import compact
 from stability.operations import Answer, Error, Json, JsonObject, Key, Model, Moment, Operation, Percent, Text, stored
 
 PATH: Final = "/api/v1/executions"
 Status: TypeAlias = Literal["PENDING", "READY", "RUNNING", "CANCELLING", "FINISHED", "FAILED", "CANCELLED"]
-TERMINAL: Final = frozenset({"FINISHED", "FAILED", "CANCELLED"})
 
 
 class Execution(Model):
@@ -147,11 +147,11 @@ class _Asked:
     async def cancel(self, _request: Request, which: Which) -> Answer:
         async with self._database.writing() as connection:
             found = await _found(connection, which.id, lock=True)
-            status = found["status"]
-            if status in TERMINAL:
-                raise RequestError(f"Execution {which.id} is {status} already: nothing is left to cancel.", 409)
-            if status != "CANCELLING":
-                status = "CANCELLING" if status == "RUNNING" else "CANCELLED"
+            try:
+                status = cancelled(which.id, found["status"])
+            except ExecutionError as error:
+                raise RequestError(str(error), 409) from error
+            if status != found["status"]:
                 found = await _updated(connection, which.id, {"status": status})
             return _execution(found)
 

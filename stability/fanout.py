@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
 from stability.admission import Admission
+from stability.contained import Contained
 from stability.frames import bye
 from stability.hub import Hub, Place
 
@@ -54,6 +55,7 @@ class Fanout:
         self._again = self._running = False
         self._shared: dict[Place, _Next] = {}  # by place, for one slice
         self._common = _NOBODY, b"", _NOBODY  # where most are: that place, what follows it, the place after
+        self._contained = Contained("streams")
         hub.call(self._wake)
 
     @property
@@ -115,7 +117,8 @@ class Fanout:
             self._behind.extend(self._connections)
         self._shared.clear()
         self._common = _NOBODY, b"", _NOBODY
-        self._sent(self._tell(self._behind) + self._tell(self._visits))
+        with self._contained:  # whoever it was met with is told at the next pass, and all others now
+            self._sent(self._tell(self._behind) + self._tell(self._visits))
         if self._behind or self._visits or self._again:
             asyncio.get_running_loop().call_soon(self._slice)
         else:

@@ -1,19 +1,46 @@
 """Is the process alive, and does its stream tell the proven truth?"""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from stability.frames import LISTENER, SYSTEM
 from stability.hub import Hub, Row
+from stability.operations import Model, Operation
 
 _HEADERS: Final = {"Cache-Control": "no-store"}
 
 
-def routes(hub: Hub) -> Sequence[BaseRoute]:
+class Alive(Model):
+    """It answers."""
+
+    status: Literal["ok"]
+
+
+class Checks(Model):
+    """What the proof hangs on."""
+
+    serving: bool
+    listening: bool
+    state_known: bool
+
+
+class Health(Model):
+    """Whether the stream tells the proven truth."""
+
+    status: Literal["ok", "unavailable"]
+    checks: Checks = Checks(serving=True, listening=True, state_known=True)
+
+
+class Query(Model):
+    """`verbose`, with whatever value, has the checks told as well."""
+
+    verbose: str = ""
+
+
+def operations(hub: Hub) -> Sequence[Operation]:
     """`/livez` depends on nothing, `/readyz` on the proof; `/healthz` is another name of the latter."""
 
     async def livez(_request: Request) -> Response:
@@ -27,7 +54,12 @@ def routes(hub: Hub) -> Sequence[BaseRoute]:
             body["checks"] = checks
         return JSONResponse(body, 200 if ready else 503, headers=_HEADERS)
 
-    return [Route("/livez", livez), Route("/readyz", readyz), Route("/healthz", readyz)]
+    ready, proven = "Whether the stream tells the proven truth", {200: Health, 503: Health}
+    return [
+        Operation("GET", "/livez", "Whether the process lives", livez, {200: Alive}, tag="Server", asks=False),
+        Operation("GET", "/readyz", ready, readyz, proven, reads=Query, tag="Server", asks=False),
+        Operation("GET", "/healthz", ready, readyz, proven, reads=Query, tag="Server", asks=False),
+    ]
 
 
 def _checks(hub: Hub) -> dict[str, bool]:

@@ -10,12 +10,13 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from stability.contained import Contained
 from stability.snapshot import Snapshot
 
 ABSENCE: Final = 30.0  # seconds that a client may stay away until the next question and still counts as watching
@@ -81,11 +82,13 @@ class Hub:
         self.closed = False
         self.observed: dict[str, datetime] = {}
         self.snapshots: dict[str, Snapshot | None] = {}  # the last one, by topic
+        self.unproven: set[str] = set()  # topics of which nothing proves what was read last
         self._encode = encode
         self._topics: dict[str, dict[str, _Step]] = {}
         self._log: list[_Step] = []
         self._gone: list[_Step] = []
         self._wakes: set[Callable[[], None]] = set()
+        self._contained = Contained("subscribers")
         self._clients, self._left_at = 0, -inf
 
     @property
@@ -102,6 +105,10 @@ class Hub:
         """The newest change of `key`, a tombstone included, or None if the key was never seen."""
         step = self._topics.get(topic, {}).get(key)
         return step.change if step else None
+
+    def rows(self, topic: str) -> Iterator[Row]:
+        """Every row of a topic, as it is now."""
+        return (step.change.row for step in self._topics.get(topic, {}).values() if step.change.row)
 
     def publish(  # noqa: PLR0913 -- one moment of a topic, and how fast it may move
         self,
@@ -121,9 +128,9 @@ class Hub:
         that did not move is told again only if `renew` has its key and so many seconds passed.
         """
         steps = self._topics.setdefault(topic, {})
-        self.observed[topic], self.snapshots[topic] = observed_at, snapshot
         buried = dict.fromkeys(steps.keys() - rows.keys()) if complete else {}
-        before, now, held = self.version, time.monotonic(), set()
+        xmin = snapshot.xmin if snapshot else None
+        now, held, news = time.monotonic(), set(), list[_Step]()
         for key, row in {**buried, **rows}.items():
             step = steps.get(key)
             last, age = (step.change.row, now - step.at) if step else (None, inf)
@@ -135,26 +142,29 @@ class Hub:
             elif row and last and row.state == last.state and age < coalesce:
                 held.add(key)
                 continue
-            self._append(self._next(topic, key, row, observed_at), now)
-        if self.version > before:
+            version = self.version + len(news) + 1
+            news.append(self._step(Change(topic, key, version, row, version, observed_at, observed_at, xmin), now))
+        # all of them or, where one cannot be encoded, none: the topic then stays as it was, and as old
+        self.observed[topic], self.snapshots[topic] = observed_at, snapshot
+        self.unproven.discard(topic)
+        for step in news:
+            self._append(step)
+        if news:
             self._compact()
             self._wake()
         return held
 
-    def _next(self, topic: str, key: str, row: Row | None, observed_at: datetime) -> Change:
-        version, last = self.version + 1, self.latest(topic, key)
-        snapshot = self.snapshots[topic]
-        xmin = snapshot.xmin if snapshot else None
-        same_state = bool(last and last.row and row and last.row.state == row.state)
-        state_version, since = (last.state_version, last.since) if last and same_state else (version, observed_at)
-        return Change(topic, key, version, row, state_version, since, observed_at, xmin)
+    def _step(self, change: Change, now: float) -> _Step:
+        last = self.latest(change.topic, change.key)
+        if last and last.row and change.row and last.row.state == change.row.state:
+            change = replace(change, state_version=last.state_version, since=last.since)
+        return _Step(change, self._encode(self.epoch, change), now)
 
-    def _append(self, change: Change, now: float) -> None:
-        self.version = change.version
-        step = _Step(change, self._encode(self.epoch, change), now)
-        self._topics[change.topic][change.key] = step
+    def _append(self, step: _Step) -> None:
+        self.version = step.change.version
+        self._topics[step.change.topic][step.change.key] = step
         self._log.append(step)
-        if change.row is None:
+        if step.change.row is None:
             self._gone.append(step)
 
     def _compact(self) -> None:
@@ -204,7 +214,7 @@ class Hub:
         return b"".join(parts), Place(topics, cursor, cursor if cursor == self.version else complete, floor)
 
     def call(self, wake: Callable[[], None]) -> None:
-        """Call `wake` after every change, and at the close; it must not block or raise."""
+        """Call `wake` after every change, and at the close; it must not block."""
         self._wakes.add(wake)
 
     def count(self, clients: int) -> None:
@@ -231,7 +241,8 @@ class Hub:
 
     def _wake(self) -> None:
         for wake in tuple(self._wakes):
-            wake()
+            with self._contained:
+                wake()
 
 
 def _version(step: _Step) -> int:

@@ -4,6 +4,8 @@ The same table is in `sql/64_level.sql`, for those who ask in SQL; the stream ca
 pages and programs need none.
 """
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 Level: TypeAlias = Literal["ok", "processing", "warning", "critical", "unknown"]
@@ -21,3 +23,26 @@ LEVELS: Final[dict[str, Level]] = {status: level for level, listed in _STATUSES.
 def level(status: str) -> Level:
     """The level of `status`; unknown for everything that is not listed."""
     return LEVELS.get(status, "unknown")
+
+
+def level_at(status: str, told: Mapping[str, object], now: datetime) -> Level:
+    """What may still be claimed at `now` of a row that was told so: past its `stale_after` it is stale at best.
+
+    That is two of its intervals after `observed_at`; beyond three nothing is known. A row without it does not age.
+    """
+    match told.get("observed_at"), told.get("stale_after"):
+        case str(observed), str(stale):
+            seen, old = datetime.fromisoformat(observed), datetime.fromisoformat(stale)
+            if now >= seen + 1.5 * (old - seen):
+                return "unknown"
+            if now >= old:
+                return worst((level(status), level("stale")))
+    return level(status)
+
+
+_RANKED: Final[tuple[Level, ...]] = ("ok", "processing", "unknown", "warning", "critical")
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """Critical before warning before unknown before processing before ok; of none, ok."""
+    return max(levels, key=_RANKED.index, default="ok")

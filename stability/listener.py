@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -62,6 +62,7 @@ class Listener:
         self._deaf = deaf
         self._canary_seconds = canary_seconds or None
         self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._watched = ExitStack()  # its end is the end of our interest in the connection's socket
         self._broken: asyncio.Future[None]
         self._canary = ""
         self._echo: asyncio.Future[None]
@@ -102,10 +103,9 @@ class Listener:
             # psycopg's own notifies() wakes ten times a second; the socket wakes once per message.
             descriptor = connection.fileno()
             loop.add_reader(descriptor, self._readable)
-            try:
+            with self._watched:
+                self._watched.callback(loop.remove_reader, descriptor)
                 yield
-            finally:
-                loop.remove_reader(descriptor)
         finally:
             self._connection = None
             await connection.close()
@@ -117,6 +117,7 @@ class Listener:
         try:
             pgconn.consume_input()
         except psycopg.OperationalError as error:
+            self._watched.close()  # libpq closed the socket, and somebody else may get its number
             self._broken.set_exception(LostError(reason(error)))
             return
         while notify := pgconn.notifies():

@@ -47,6 +47,8 @@ def configure(form: Literal["logfmt", "json"], level: str, worker: str = "") -> 
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it tells at start and end, we tell in our words
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # a connection that it gives up is one that we tell of
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # what it says of a failure is in our line and in the row
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # names the paths of recipients, which may be secrets
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # tells of every look at a deployment
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

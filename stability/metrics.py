@@ -3,16 +3,18 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+
+from stability.contained import ERRORS
+from stability.operations import Media, Operation
 
 _DELAYS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 # Of the process, whichever applications are in it: each one's registry shows it.
@@ -86,6 +88,7 @@ class Metrics:
         tasks.set_function(lambda: len(asyncio.all_tasks()))
         ProcessCollector(registry=registry)
         registry.register(_PAUSES)
+        registry.register(_Errors())
         self.refused = Counter(
             "stability_streams_refused",
             "Streams that found no room, in all or for their address",
@@ -93,9 +96,12 @@ class Metrics:
             registry=registry,
         )
         self.chunks = Counter("stability_chunks_sent", "Chunks of frames handed to clients", registry=registry)
-        self.alerts_sent = Counter("stability_alerts_sent", "Alerts that a recipient accepted", registry=registry)
+        self.alerts_sent = Counter("stability_alerts_sent", "Messages that a recipient accepted", registry=registry)
         self.alerts_failed = Counter(
-            "stability_alerts_failed", "Tries to hand an alert to a recipient that failed", registry=registry
+            "stability_alerts_failed",
+            "Tries to hand a message to a recipient that failed; one of many alerts that is refused is tried again by "
+            "halves, each a message of its own",
+            registry=registry,
         )
         self.alerts_waiting = Gauge(
             "stability_alerts_waiting",
@@ -128,13 +134,26 @@ class Metrics:
         else:
             self.failures.labels(topic).inc()
 
-    def routes(self) -> Collection[BaseRoute]:
+    def operations(self) -> Sequence[Operation]:
         """`GET /metrics`."""
 
         async def metrics(_request: Request) -> Response:
             return Response(generate_latest(self._shown), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-        return [Route("/metrics", metrics)]
+        shown = {200: Media("text/plain", "What Prometheus scrapes")}
+        return [Operation("GET", "/metrics", "Figures for Prometheus", metrics, shown, tag="Server", asks=False)]
+
+
+class _Errors(Collector):
+    """Of the process, whichever applications are in it."""
+
+    def collect(self) -> Iterator[Metric]:
+        """How many each part has met."""
+        told = "Errors of the server's own, each kept to the part that met it, which begins again: the log tells them"
+        family = CounterMetricFamily("stability_unforeseen_errors", told, labels=["part"])
+        for part, count in ERRORS.items():
+            family.add_metric([part], count)
+        yield family
 
 
 class _Labelled(Collector):

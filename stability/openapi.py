@@ -4,27 +4,36 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from stability import __version__
-from stability.operations import JSON_SCHEMA, Error, Operation
+from stability import __version__, docs
+from stability.access import is_open
+from stability.operations import JSON_SCHEMA, Described, Error, Media, Operation
 
 _Mode: TypeAlias = Literal["validation", "serialization"]
 _References: TypeAlias = Mapping[tuple[Any, _Mode], Mapping[str, Any]]
 
 
-def routes(operations: Sequence[Operation], *, protected: bool) -> Sequence[BaseRoute]:
-    """`GET /openapi.json`; `protected` says that the operations need a token."""
-    described = document(operations, protected=protected)
+def operations(others: Sequence[Operation], *, protected: bool) -> Sequence[Operation]:
+    """`GET /openapi.json`, and the same for people at `/docs`; `protected` says that the others need a token."""
 
     async def openapi(request: Request) -> Response:
         servers = [{"url": request.scope.get("root_path", "") or "/"}]
         return JSONResponse({**described, "servers": servers})
 
-    return [Route("/openapi.json", openapi)]
+    async def page(_request: Request) -> Response:
+        return HTMLResponse(shown, headers=docs.HEADERS)
+
+    whole, html = Media("application/json", "OpenAPI 3.1", {"type": "object"}), Media("text/html", "For people")
+    own = (
+        Operation("GET", "/openapi.json", "What may be asked", openapi, {200: whole}, tag="Server", asks=False),
+        Operation("GET", "/docs", "The same to be read", page, {200: html}, tag="Server", asks=False),
+    )
+    described = document([*others, *own], protected=protected)
+    shown = docs.page(described)
+    return own
 
 
 def document(operations: Sequence[Operation], *, protected: bool) -> dict[str, Any]:
@@ -35,14 +44,15 @@ def document(operations: Sequence[Operation], *, protected: bool) -> dict[str, A
             inputs[operation.body, "validation"] = TypeAdapter(operation.body)
         model: Any
         for model in (Error, *operation.answers.values()):
-            inputs[model, "serialization"] = TypeAdapter(model)
+            if isinstance(model, type):
+                inputs[model, "serialization"] = TypeAdapter(model)
     described = [(model, mode, adapter) for (model, mode), adapter in inputs.items()]
     references, schemas = TypeAdapter.json_schemas(described, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(
-            operation, references, protected=protected
-        )
+        path = operation.path.replace(":path}", "}")  # which says that it may hold slashes
+        needs = protected and not is_open(operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _described(operation, references, protected=needs)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Stability", "version": __version__},
@@ -70,24 +80,29 @@ def _described(operation: Operation, references: _References, *, protected: bool
     refused += [413, 415] if operation.body else []
     refused += [401] if protected else []
     refused += [403] if operation.method != "GET" else []
-    errors = dict.fromkeys((*refused, 503), Error)
+    refused += [503] if operation.asks else []
+    errors = dict.fromkeys(refused, Error)
     told: dict[str, Any] = {"summary": operation.summary, "operationId": _name(operation)}
     if operation.tag:
         told["tags"] = [operation.tag]
-    if operation.query:
-        told["parameters"] = _parameters(operation)
+    if query := operation.query or operation.reads:
+        told["parameters"] = _parameters(operation.path, query)
     if operation.body:
         told["requestBody"] = {"required": True, "content": _json(references[operation.body, "validation"])}
     told["responses"] = {
-        str(status): {
-            "description": HTTPStatus(status).phrase,
-            "content": _json(references[model, "serialization"]),
-        }
-        for status, model in sorted({**errors, **operation.answers}.items())
+        str(status): _answer(status, answer, references)
+        for status, answer in sorted({**errors, **operation.answers}.items())
     }
     if protected:
         told["security"] = [{"token": []}]
     return told
+
+
+def _answer(status: int, answer: Described, references: _References) -> dict[str, Any]:
+    if isinstance(answer, Media):
+        return {"description": answer.description, "content": {answer.type: {"schema": answer.schema}}}
+    content = {"content": _json(references[answer, "serialization"])} if answer else {}
+    return {"description": HTTPStatus(status).phrase, **content}
 
 
 def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,15 +110,15 @@ def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(operation: Operation) -> str:
-    words = [part.strip("{}").replace("-", "_") for part in operation.path.split("/") if part]
+    words = [part.strip("{}").removesuffix(":path").replace("-", "_") for part in operation.path.split("/") if part]
     return "_".join((operation.method.lower(), *words))
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    schema = operation.query.model_json_schema() if operation.query else {}
+def _parameters(path: str, query: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = query.model_json_schema()
     found = []
     for name, described in schema.get("properties", {}).items():
-        inside = f"{{{name}}}" in operation.path
+        inside = f"{{{name}}}" in path.replace(":path}", "}")
         required = inside or name in schema.get("required", ())
         found.append({"name": name, "in": "path" if inside else "query", "required": required, "schema": described})
     return found

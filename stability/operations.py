@@ -28,14 +28,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stability.errors import RequestError
 from stability.frames import timestamp
 
 LONGEST_BODY: Final = 64 * 1024  # bytes, as also our own server allows for a whole request
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIMES: Final = ("_at", "_date", "timestamp", "stale_after")  # how the names of times end
+_TIMES: Final = ("_at", "_date", "_check", "timestamp", "stale_after", "_since")  # how the names of times end
 _LONGEST_SHOWN: Final = 80  # characters of a value that is refused
 
 
@@ -49,6 +49,15 @@ class Error(Model):
     """Why there is no other answer."""
 
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An answer that no model describes: its media type, what it is, and its JSON schema."""
+
+    type: str
+    description: str
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
 
 
 def stored(model: type[BaseModel], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +113,8 @@ def _zoned(value: datetime) -> datetime:
         raise ValueError("is out of range in UTC") from None
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
+    """A number that JSON writes as 10.0 is 10 as well."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -143,15 +153,17 @@ JsonObject: TypeAlias = Annotated[
 """The same, with names."""
 Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
 """`true` or `false` in a query."""
-Percent: TypeAlias = Annotated[int, Field(ge=0, le=100), BeforeValidator(_whole)]
+Percent: TypeAlias = Annotated[int, Field(ge=0, le=100), BeforeValidator(whole)]
 """0 to 100, where 10.0 is one as well."""
 Key: TypeAlias = Annotated[str, AfterValidator(_storable), Field(max_length=200)]
 """What an adopted table may have for an id; a path that cannot be one leads nowhere."""
 Id: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A bigint's positive half."""
 
-Answer: TypeAlias = Response | Model | tuple[int, Model]
+Answer: TypeAlias = ASGIApp | Model | tuple[int, Model]
 """A model is 200, with a number it has that status; a response goes out as it is."""
+Described: TypeAlias = type[BaseModel] | Media | None
+"""What `/openapi.json` says of an answer; of None that it has no body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +174,15 @@ class Operation:
     path: str
     summary: str
     endpoint: Callable[..., Awaitable[Answer]]  # called with the request, then query and body, as far as there are any
-    answers: Mapping[int, type[BaseModel]]
+    answers: Mapping[int, Described]
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
+    reads: type[BaseModel] | None = None  # a query that the endpoint reads itself, past whatever stands beside it
+    asks: bool = True  # the database, which may be away
     tag: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)  # of every answer
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> ASGIApp:
         """Parse, ask, answer; raises RequestError for what cannot be meant."""
         asked: list[BaseModel] = []
         if self.query:
@@ -176,7 +190,7 @@ class Operation:
         if self.body:
             asked.append(await _parsed_body(self.body, request))
         answer = await self.endpoint(request, *asked)
-        if isinstance(answer, Response):
+        if not isinstance(answer, Model | tuple):
             return answer
         status, model = answer if isinstance(answer, tuple) else (HTTPStatus.OK, answer)
         headers = {"Cache-Control": "no-store", **self.headers}
@@ -192,7 +206,7 @@ def routes(operations: Sequence[Operation]) -> Sequence[BaseRoute]:
 def _route(path: str, by_method: Mapping[str, Operation]) -> Route:
     allowed = sorted({*by_method, "HEAD"} if "GET" in by_method else by_method)
 
-    async def ask(request: Request) -> Response:
+    async def ask(request: Request) -> ASGIApp:
         operation = by_method.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
@@ -204,7 +218,7 @@ def _route(path: str, by_method: Mapping[str, Operation]) -> Route:
 class _Any:
     """An endpoint that Starlette asks whatever the method, so that a wrong one is told all the right ones."""
 
-    def __init__(self, ask: Callable[[Request], Awaitable[Response]]) -> None:
+    def __init__(self, ask: Callable[[Request], Awaitable[ASGIApp]]) -> None:
         self._ask = ask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,11 +19,10 @@ from time import monotonic
 from typing import Final, Literal, TypeAlias
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stability.database import Database, cut_off, reason
-from stability.errors import DatabaseError
+from stability.contained import Contained
+from stability.database import FORESEEN, Database, cut_off, reason
 from stability.hub import Hub
 from stability.monitors.monitor import Look, Monitor, Reading
 from stability.register import Register
@@ -38,7 +37,7 @@ PROOF_DEADLINE: Final = 5.0  # seconds that a look may stay unanswered before th
 SLOW: Final = 1.0  # seconds of rest from which on an operator should know of it
 RETRY: Final = 0.25  # seconds after a read that failed
 
-Outcome: TypeAlias = Literal["answered", "cut off", "failed"]
+Outcome: TypeAlias = Literal["answered", "cut off", "failed", "crashed"]
 
 _log = structlog.get_logger(__name__)
 
@@ -56,11 +55,12 @@ class Refresher:
         settings: Settings,
         timed: Callable[[str, float, bool], None] = lambda _topic, _seconds, _answered: None,
         told: Callable[[str, float, bool], None] = lambda _topic, _seconds, _hinted: None,
+        unread: Callable[[str, bool], None] = lambda _topic, _unread: None,
     ) -> None:
         self._monitor, self._database, self._hub = monitor, database, hub
         self._admit, self._admitted = admit, False
         self._settings, self._reread = settings, settings.reread_seconds or inf
-        self._timed, self._told = timed, told
+        self._timed, self._told, self._unread = timed, told, unread
         self._listener = "lost"
         self._era = 0  # grows with every loss and return: a read from before proves nothing after
         self._wake = asyncio.Event()
@@ -69,13 +69,12 @@ class Refresher:
         self._asked = inf  # since when a look is unanswered; this and the next four in monotonic seconds
         self._hinted = inf  # when the first hint came that no read has begun after
         self._looked = inf  # when the newest answered read began: what changed since was committed since
-        self._held_due = inf
-        self._full_due = inf
+        self._held_due = self._full_due = inf
         self._blind_from = inf  # when the truth may change without any hint: a look at it is due
         self._failing = self._slow = False
+        self._contained = Contained(f"reading {monitor.topic}", PROOF_DEADLINE)
         self._rested = -inf  # when the rest after the last answer is over, in monotonic seconds
-        self._register = Register()
-        self._published = asyncio.Event()
+        self._register, self._published = Register(), asyncio.Event()
         self._costs: deque[float] = deque((0.0,) * SAMPLES, maxlen=SAMPLES)  # seconds
 
     def hint(self, keys: frozenset[str] | None, armed: int = 0) -> None:
@@ -130,6 +129,8 @@ class Refresher:
 
     async def run(self) -> None:
         """Read when asked, for ever; returns only by cancellation."""
+        if self._listener != "lost":
+            self._want(None)  # it runs again after an error: what was wanted then is forgotten
         while True:
             await self._until_wanted()
             if self._listener == "lost":
@@ -139,17 +140,21 @@ class Refresher:
                 self._wanted, self._asked, self._full_due = frozenset(), inf, monotonic() + POLLED
                 continue
             started = monotonic()
-            outcome = await self._read()
+            outcome: Outcome = "crashed"
+            with self._contained:
+                outcome = await self._read()
             spent = monotonic() - started
             self._timed(self._monitor.topic, spent, outcome == "answered")
-            if outcome != "failed":
+            if outcome in ("answered", "cut off"):
                 self._costs.append(spent)
             await self._rest(outcome)
 
     async def _rest(self, outcome: Outcome) -> None:
         """Ask nothing of the database for as long as the last reads have earned it."""
         pause = min(self._costs) / READ_SHARE
-        if outcome != "answered":
+        if outcome == "crashed":
+            pause = max(RETRY, self._contained.pause())
+        elif outcome != "answered":
             pause = RETRY if outcome == "failed" else max(RETRY, pause)
         over = monotonic() + pause
         if outcome == "answered":
@@ -161,7 +166,7 @@ class Refresher:
                     async with asyncio.timeout(max(self._verdict_at(self._blind_from) - monotonic(), 0)):
                         await self._wake.wait()
                 await asyncio.sleep(self._verdict_at(min(self._asked, self._blind_from)) - monotonic())
-            self._unproven()
+            self._give_up()
         await asyncio.sleep(over - monotonic())
 
     def _tell_pace(self, pause: float) -> None:
@@ -202,8 +207,8 @@ class Refresher:
         era, loop = self._era, asyncio.get_running_loop()
         # The verdict is due at the deadline of what was asked first; a read has its whole time however late it begins,
         # or one that needs longer than what is left would never end.
-        left = self._verdict_at(asked) - began
-        verdict = loop.call_later(max(left, 0), self._unanswered if left > 0 else self._unproven)
+        left, answered = self._verdict_at(asked) - began, False
+        verdict = loop.call_later(max(left, 0), self._unanswered if left > 0 else self._give_up)
         try:
             async with asyncio.timeout(PROOF_DEADLINE), self._database.reading() as connection:
                 if not self._admitted:
@@ -218,11 +223,14 @@ class Refresher:
                     self._note_delay(reading, version, hinted)
                     self._looked = began
                 await self._register.release(connection)
-        except (SQLAlchemyError, DatabaseError, OSError, TimeoutError) as error:
-            self._fail(error, asked)
+                answered = True
+        except FORESEEN as error:
+            self._tell_failing(reason(error))
             return "cut off" if cut_off(error) else "failed"
         finally:
             verdict.cancel()
+            if not answered:
+                self._ask_again(asked)
         self._recover()
         self._admitted = era == self._era
         return "answered"
@@ -238,6 +246,7 @@ class Refresher:
             snapshot=reading.seen.snapshot if reading.seen else None,
             renew={key: RENEW for key, row in reading.rows.items() if self._monitor.works(row)},
         )
+        self._unread(self._monitor.topic, False)
         self._published.set()
         self._published = asyncio.Event()
         now = monotonic()
@@ -259,15 +268,19 @@ class Refresher:
         if since < inf and any(change and change.state_version > version for change in changes):
             self._told(self._monitor.topic, monotonic() - since, hinted < inf)
 
-    def _fail(self, error: Exception, asked: float) -> None:
-        self._asked = asked
+    def _ask_again(self, asked: float) -> None:
+        self._asked, self._failing = asked, True
         self._want(None)
         if monotonic() >= self._verdict_at(asked):
-            self._unproven()
-        self._tell_failing(reason(error))
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """It was asked for in vain: this topic alone is not known, whatever is of the others."""
+        self._unproven()
+        self._unread(self._monitor.topic, True)
 
     def _unanswered(self) -> None:
-        self._unproven()
+        self._give_up()
         self._tell_failing(f"no answer within {PROOF_DEADLINE:g} s")
 
     def _tell_failing(self, why: str) -> None:
@@ -281,5 +294,7 @@ class Refresher:
         self._failing = False
 
     def _unproven(self) -> None:
-        if rows := self._monitor.unproven(self._listener):
-            self._hub.publish(self._monitor.topic, rows, datetime.now(UTC))
+        with self._contained:
+            if rows := self._monitor.unproven(self._listener):
+                self._hub.publish(self._monitor.topic, rows, datetime.now(UTC))
+        self._hub.unproven.add(self._monitor.topic)

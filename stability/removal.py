@@ -23,6 +23,9 @@ TABLES: Final = (
     "worker.command_registry",
     "public.import_job",
     "public.deployments",
+    "public.health_checks",
+    "public.services",
+    "public.generated_applications",
 )  # what refers goes before what it refers to
 ROLES: Final = ("stability_server", "stability_reader")
 PATIENCE: Final = 30.0  # seconds that transactions may take which hold what is to go
@@ -42,7 +45,8 @@ _HOLD: LiteralString = """
 _COLUMNS: LiteralString = """
     SELECT format('ALTER TABLE %s DROP COLUMN %I', a.attrelid::regclass, a.attname)
       FROM pg_catalog.pg_attribute a
-     WHERE a.attrelid = to_regclass('public.deployments') AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE a.attrelid IN (to_regclass('public.deployments'), to_regclass('public.generated_applications'))
+       AND a.attnum > 0 AND NOT a.attisdropped
        AND col_description(a.attrelid, a.attnum) LIKE 'pg-stability:%'
 """
 _FUNCTIONS: LiteralString = """
@@ -56,7 +60,8 @@ _GRANTED: LiteralString = """
                    ('SEQUENCE', pg_get_serial_sequence('public.executions', 'id')),
                    ('TABLE', to_regclass('public.deployments')::text),
                    ('SEQUENCE', CASE WHEN stability.has_column(to_regclass('public.deployments'), 'id')
-                                     THEN pg_get_serial_sequence('public.deployments', 'id') END)
+                                     THEN pg_get_serial_sequence('public.deployments', 'id') END),
+                   ('TABLE', to_regclass('public.generated_applications')::text)
            ) AS granted (kind, name)
      WHERE to_regclass(name) IS NOT NULL AND to_regrole('stability_server') IS NOT NULL
 """
@@ -179,7 +184,8 @@ def _drop_schema(connection: _Connection) -> None:
     (functions,) = connection.execute(_FUNCTIONS).fetchone() or ("",)
     connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(functions)))
     connection.execute("DROP TABLE stability.delivery, stability.outbox, stability.seen_active")
-    connection.execute("DROP TABLE stability.altered, stability.kept, stability.unsorted")
+    connection.execute("DROP TABLE stability.altered, stability.kept, stability.unsorted, stability.transition")
+    connection.execute("DROP TABLE stability.service_slots, stability.consul")
     connection.execute("DROP TABLE stability.source, stability.tuned, stability.alembic_version")
     connection.execute("DROP TYPE stability.activity")
     if built := connection.execute(_BUILT_ON).fetchone():

@@ -4,8 +4,8 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,13 @@ from uvicorn.supervisors.statreload import StatReload
 from stability import logs, schema
 from stability.app import Background, Stability, create_app
 from stability.backoff import Backoff
+from stability.connection import database_of, opened
+from stability.contained import Contained
 from stability.database import connect, reason
 from stability.descriptors import room_for
-from stability.errors import AwayError, DatabaseError, SettingError, StabilityError
+from stability.errors import AwayError, SettingError, StabilityError
 from stability.monitors import MONITORS
-from stability.postgres import EmbeddedPostgres, dsn_of
+from stability.postgres import EmbeddedPostgres
 from stability.server import Server
 from stability.settings import Settings
 from stability.sockets import bind, reserve
@@ -72,15 +74,13 @@ def serve(settings: Settings, started: Callable[[Running], None], *, reload: boo
 def observe(settings: Settings, name: str) -> None:
     """What one monitor has to do, without a server, until SIGTERM or Ctrl-C.
 
-    Raises SettingError where there is no such monitor, or it has nothing to do.
+    Raises SettingError where there is no such monitor.
     """
     monitors = {monitor.name: monitor for monitor in MONITORS}
     if name not in monitors:
         raise SettingError("NAME", f"{name!r} is no monitor; there are: {', '.join(monitors)}.")
     with database_of(settings, start=None) as conninfo:
         parts = Stability(settings, conninfo, [monitors[name]])
-        if not parts.duties.names:
-            raise SettingError("NAME", f"{name} observes nothing: its rows are written by your applications alone.")
         asyncio.run(_until_told(parts))
 
 
@@ -92,41 +92,8 @@ async def _until_told(parts: Stability) -> None:
         await told.wait()
 
 
-@contextmanager
-def database_of(settings: Settings, *, start: bool | None = None) -> Iterator[str]:
-    """The database in use, for libpq: the one that is named, else our own, which is started if need be.
-
-    `start` allows to start our own: None, only if there is one already. Raises DatabaseError when none can be had.
-    """
-    with _database(settings, start=start) as (conninfo, _):
-        yield conninfo
-
-
-@contextmanager
-def _database(settings: Settings, *, start: bool | None) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
-    """The same, and the Postgres that was started for it."""
-    own = dsn_of(settings.data_dir)
-    if settings.conninfo is not None:
-        yield settings.conninfo, None
-    elif _is_running(own):
-        yield own, None
-    elif start or (start is None and settings.data_dir.exists()):
-        with EmbeddedPostgres(settings.data_dir) as server:
-            yield server.dsn, server
-    else:
-        raise DatabaseError(
-            f"No database is named and none runs in {settings.data_dir}: set DATABASE_URL, or start `stability up`."
-        )
-
-
-def _is_running(dsn: str) -> bool:
-    with suppress(psycopg.OperationalError), psycopg.connect(dsn, connect_timeout=2):
-        return True
-    return False
-
-
 def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: bool) -> None:
-    with bind(settings) as listening, _database(settings, start=migrate or None) as (conninfo, postgres):
+    with bind(settings) as listening, opened(settings, start=migrate or None) as (conninfo, postgres):
         failures: list[StabilityError] = []
 
         async def prepare() -> None:
@@ -138,7 +105,7 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
 
         also: list[Background] = [prepare] if migrate else []
         if postgres:
-            also.append(postgres.keep)
+            also.append(_kept(postgres))
         server = _server(settings, conninfo, also)
         started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
         server.run(sockets=[listening])
@@ -150,7 +117,7 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
 
 def _serve_by_workers(settings: Settings, started: Callable[[Running], None]) -> None:
     """The port and the database stay here; each worker is a server of its own."""
-    with reserve(settings) as held, _database(settings, start=None) as (conninfo, postgres):
+    with reserve(settings) as held, opened(settings, start=None) as (conninfo, postgres):
         running = Running(_address(settings, held.getsockname()), conninfo, settings.conninfo is None)
         variables = {
             "STABILITY_HOST": settings.host,
@@ -162,7 +129,7 @@ def _serve_by_workers(settings: Settings, started: Callable[[Running], None]) ->
 
         async def work() -> None:
             workers = Workers(settings.workers, variables, partial(started, running))
-            await workers.run([postgres.keep] if postgres else [])
+            await workers.run([_kept(postgres)] if postgres else [])
 
         asyncio.run(work())
 
@@ -185,6 +152,10 @@ def _server(settings: Settings, conninfo: str, also: Sequence[Background] = ()) 
     settings = settings.model_copy(update={"max_streams": room_for(settings.max_streams)})
     app = create_app(settings, conninfo=conninfo, also=also)
     return Server(app, settings, app.state.drain, app.state.offer)
+
+
+def _kept(postgres: EmbeddedPostgres) -> Background:
+    return partial(Contained("embedded Postgres").run, postgres.keep)
 
 
 async def _migrated(conninfo: str) -> None:

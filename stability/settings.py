@@ -8,11 +8,13 @@ from typing import Annotated, Any, Final, Literal, Self
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from stability.allow import Allow, template
+from stability.applications.settings import ApplicationSettings
 from stability.durations import duration
 from stability.errors import SettingError
+from stability.services.settings import ServiceSettings
 
 PREFIX: Final = "STABILITY_"
 # Any of these means that libpq's own environment names the database.
@@ -20,12 +22,11 @@ _LIBPQ: Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
 LEAST: Final = 0.1  # seconds between two canaries
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
-
-
+Days = Annotated[float, Field(ge=0, le=36_500)]
 Deadlines = tuple[tuple[Literal["PENDING", "READY", "RUNNING"], Annotated[float, Field(gt=0)]], ...]
 
 
-class Settings(BaseSettings):
+class Settings(ApplicationSettings, ServiceSettings):
     """What an operator can choose; the variable is `STABILITY_` and the field's name, unless it has an alias."""
 
     model_config = SettingsConfigDict(
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     unknown_minutes: Annotated[float, Field(ge=0, le=525_600)] = Field(
         5.0, description="minutes that the state may be unknown until that is an alert; 0 = for ever"
     )
+    history_days: Days = Field(8.0, description="days that the badge's history is kept; 0 = for ever")
     max_streams: int = Field(
         0, ge=0, description="streams at a time; 0 = as many as there are descriptors (`ulimit -Hn`)"
     )
@@ -104,9 +106,7 @@ class Settings(BaseSettings):
     execution_cancelling_seconds: Seconds = Field(
         600.0, description="seconds until an execution that is CANCELLING is CANCELLED; 0 = whenever its worker says so"
     )
-    execution_log_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
-        0.0, description="days that rows of `status_log` are kept; 0 = for ever"
-    )
+    execution_log_days: Days = Field(0.0, description="days that rows of `status_log` are kept; 0 = for ever")
     machines_url: str | None = Field(
         None, description="the machine API that makes deployments, such as `https://api.machines.dev/v1`"
     )
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in ("DATABASE_URL", "token", "notify_urls", "machines_token"):
+        for name in ("DATABASE_URL", "CONSUL_HTTP_TOKEN", "token", "notify_urls", "machines_token", "secret_key"):
             file = values.get(f"{name}_FILE") or values.get(f"{name}_file")
             if file and not values.get(name):
                 try:

@@ -41,6 +41,7 @@ class Transition(Counts):
     status_from: str | None
     status_to: str | None
     execution_id: int | str | None
+    name: str | None = Field(description="of the execution, as long as that is there")
 
 
 class Bucket(Counts):
@@ -74,21 +75,21 @@ class Which(Model):
     group_by: Literal["hour", "day", "week", "month"] = Field("hour", description="buckets, aligned to UTC")
 
 
+# Whose change a row is, with the name that its execution has now.
+NAMED: Final = """to_jsonb(l) || jsonb_build_object('name', (
+                    SELECT to_jsonb(e) ->> 'name' FROM public.executions AS e WHERE e.id = l.execution_id))"""
+# Only what is asked for is a condition, so that its end is found by the index; it is a constant of this one statement.
 _ASKED: Final = """
-    asked AS (
-        SELECT greatest(CAST(:start AS timestamptz), now() - CAST(:age AS interval)) AS since,
-               CAST(:end AS timestamptz) AS until
-    ), part AS NOT MATERIALIZED (
-        SELECT l.* FROM public.status_log AS l, asked AS a
-         WHERE (a.since IS NULL OR l."timestamp" >= a.since) AND (a.until IS NULL OR l."timestamp" <= a.until)
-    )
+    part AS NOT MATERIALIZED (SELECT l.* FROM public.status_log AS l WHERE {where})
 """
+_SINCE: Final = 'l."timestamp" >= greatest(CAST(:start AS timestamptz), now() - CAST(:age AS interval))'
+_UNTIL: Final = 'l."timestamp" <= CAST(:end AS timestamptz)'
 _ROWS: Final = f"""
     WITH {_ASKED}
     SELECT (SELECT count(*) FROM part) AS total,
-           (SELECT coalesce(json_agg(to_jsonb(r)), '[]') FROM (
+           (SELECT coalesce(json_agg({NAMED}), '[]') FROM (
                 SELECT * FROM part ORDER BY "timestamp" {{order}}, id {{order}} LIMIT :limit OFFSET :offset
-           ) AS r) AS data
+           ) AS l) AS data
 """  # noqa: S608 -- constants
 # The last row of a bucket is found by the index, without reading the others; that it has one is known.
 _BUCKETS: Final = f"""
@@ -125,11 +126,15 @@ def operations(database: Database) -> tuple[Operation, ...]:
 
 
 async def _read(database: Database, which: Which) -> Any:
-    statement = (_BUCKETS if which.aggregate else _ROWS).format(order="DESC" if which.sort[0] == "-" else "ASC")
+    age = PERIODS[which.period]
+    ends = [_SINCE] if which.start_date or age else []
+    ends += [_UNTIL] if which.end_date else []
+    order = "DESC" if which.sort[0] == "-" else "ASC"
+    statement = (_BUCKETS if which.aggregate else _ROWS).format(order=order, where=" AND ".join(ends) or "true")
     values: dict[str, str | int | datetime | timedelta | None] = {
         "start": which.start_date,
         "end": which.end_date,
-        "age": PERIODS[which.period],
+        "age": age,
         "limit": which.per_page,
         "offset": (which.page - 1) * which.per_page,
     }

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from stability import client, connection, direct, run
+from stability import client, connection
 from stability.errors import DatabaseError, SettingError
 from stability.settings import Settings
 from stability.sight import Follow, Tell
@@ -27,7 +27,9 @@ def to_the_truth(
         yield _over_http(server, after), str(server)
         return
     try:
-        with run.database_of(settings, start=False) as conninfo:
+        from stability import direct  # noqa: PLC0415 -- slow to import, and a server is what is asked mostly
+
+        with connection.database_of(settings, start=False) as conninfo:
             follow = partial(direct.follow, settings, conninfo)
             yield (
                 _behind(partial(direct.included, conninfo), after, follow),

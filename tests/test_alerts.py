@@ -1,15 +1,18 @@
 """What is in the outbox reaches everybody who is to know, at least once, and delays nobody."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from stability.alerts import recipients
+from stability.alerts.digest import together
 from stability.alerts.outbox import Alert, Outbox
 from stability.alerts.sender import Sender, words
 from stability.database import Database as Pool
@@ -21,6 +24,20 @@ from tests.fixtures.receivers import PATIENCE, MailServer, Webhook
 ALERT = "SELECT stability.alert('execution_failed', '7', 'Execution 7 failed', '2026-01-01T12:00Z', '/#executions/7')"
 SETTLED = "SELECT count(*) FROM stability.outbox WHERE sent_at IS NOT NULL"
 ALERTS = "SELECT stability.alert('execution_failed', n::text, n::text, now()) FROM generate_series(1, %s) AS n"
+
+
+class Refusal:
+    """What apprise answers where a recipient refused."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __bool__(self) -> bool:
+        return False
+
+    def logs(self) -> list["Refusal"]:
+        """What it said meanwhile."""
+        return [self]
 
 
 @asynccontextmanager
@@ -118,8 +135,7 @@ async def test_a_recipient_that_hangs_delays_nobody(
         fetch(database.dsn, ALERTS, 20)
         sender.hear()
         async with asyncio.timeout(5):
-            for _ in range(20):
-                await asyncio.to_thread(webhook.next)
+            assert (await asyncio.to_thread(webhook.next))["title"] == "20 executions failed"
         began = time.monotonic()
     assert time.monotonic() - began < 1
 
@@ -133,6 +149,115 @@ async def test_an_alert_that_is_refused_for_good_holds_up_no_other(database: Dat
         titles = [(await asyncio.to_thread(webhook.next))["title"] for _ in range(4)]
 
     assert titles == ["1", "2", "3", "Execution 7 failed"]
+
+
+async def test_ten_thousand_ends_are_a_few_mails(database: Database, mail_server: MailServer) -> None:
+    """One statement finishes them: twenty are named, none is left, and what is urgent does not wait for them."""
+    fetch(database.dsn, "INSERT INTO executions (status) SELECT 'RUNNING' FROM generate_series(1, 10000)")
+    fetch(database.dsn, "UPDATE executions SET status = 'FINISHED'")
+    fetch(database.dsn, "SELECT stability.alert('backup_failed', 'db1', 'The backup failed', now())")
+    async with sending(database, mail_server.url, public_url="https://status.example"):
+        await later(lambda: fetch(database.dsn, SETTLED) == [10_001])
+
+    urgent, mail = (mail_server.got.get_nowait() for _ in range(2))
+    assert mail_server.got.empty()
+    assert (urgent["Subject"], mail["Subject"]) == ("The backup failed", "10,000 executions finished")
+    body = mail.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert re.findall(r"Execution (\d+) is FINISHED\.", text) == [str(number) for number in range(1, 21)]
+    assert "and 9,980 more" in text
+    assert "https://status.example/#executions" in text
+
+
+async def test_a_digest_that_is_refused_is_tried_again_without_what_is_new(
+    database: Database, webhook: Webhook
+) -> None:
+    """What comes meanwhile is told first; then all of the first lot, once more as one."""
+    webhook.answers = [500, 200]
+    fetch(database.dsn, ALERTS, 6)
+    async with sending(database, webhook.url) as sender:
+        await later(lambda: webhook.asked)
+        fetch(database.dsn, ALERT)
+        sender.hear()
+        titles = {(await asyncio.to_thread(webhook.next))["title"] for _ in range(2)}
+        await later(lambda: fetch(database.dsn, SETTLED) == [7])
+
+    assert titles == {"Execution 7 failed", "6 executions failed"}
+    assert webhook.asked == 3
+
+
+async def test_a_digest_that_is_too_long_is_sent_in_parts(database: Database, webhook: Webhook) -> None:
+    """Each as long as the recipient takes it, and all of them at once, without waiting for another try."""
+    webhook.judge = lambda message: 413 if message.count("\n") > 6 else 200
+    fetch(database.dsn, ALERTS, 50)
+    async with sending(database, webhook.url):
+        await later(lambda: fetch(database.dsn, SETTLED) == [50])
+
+    got = [webhook.got.get_nowait()["message"].splitlines() for _ in range(webhook.got.qsize())]
+    told = [line for lines in got for line in lines if line.isdigit()]
+    assert sorted(map(int, told)) == list(range(1, 51))
+    assert webhook.asked <= 2 * len(got)
+
+
+async def test_a_bad_alert_of_many_holds_up_none_of_them(database: Database, webhook: Webhook) -> None:
+    """Those around it arrive in a few messages; it alone is tried again, and says why."""
+    webhook.judge = lambda message: 422 if "7" in message.splitlines() else 200
+    fetch(database.dsn, ALERTS, 20)
+    async with sending(database, webhook.url):
+        await later(lambda: fetch(database.dsn, SETTLED) == [19])
+        left = "SELECT o.subject, d.error FROM stability.delivery d JOIN stability.outbox o ON o.id = d.alert"
+        ((subject, error),) = fetch(database.dsn, f"{left} WHERE d.sent_at IS NULL")
+        assert webhook.asked < 20
+        webhook.judge = lambda _message: 200
+        await later(lambda: fetch(database.dsn, SETTLED) == [20])
+
+    assert subject == "7"
+    assert "422" in error
+
+
+async def test_who_refuses_everything_is_not_asked_for_each(database: Database, webhook: Webhook) -> None:
+    """After a few alone it is clear that no message is taken: all of them wait, as for anybody who is away."""
+    webhook.answers = [400]
+    fetch(database.dsn, ALERTS, 1000)
+    failed = "SELECT count(*) FROM stability.delivery WHERE error IS NOT NULL"
+    async with sending(database, webhook.url):
+        await later(lambda: fetch(database.dsn, failed) == [1000])
+        assert webhook.asked < 60
+        webhook.answers = [200]
+        await later(lambda: fetch(database.dsn, SETTLED) == [1000])
+
+
+@pytest.mark.parametrize(("code", "whether"), [(413, True), (400, True), (404, False), (429, False), (500, False)])
+async def test_a_refusal_is_one_of_the_message(webhook: Webhook, code: int, whether: bool) -> None:
+    """As apprise tells it; who is asked too often, elsewhere, or is out of order takes no shorter one either."""
+    webhook.answers = [code]
+    (recipient,) = recipients.parse(webhook.url)
+    assert recipients.refused(await recipient.give("title", "body", "info") or "") is whether
+
+
+async def test_what_can_wait_comes_last(database: Database, webhook: Webhook) -> None:
+    """The urgent first, then failures of executions, then good news; up to five of a kind come one by one."""
+    for kind in (
+        "execution_finished",
+        "service_recovered",
+        "execution_cancelled",
+        "execution_failed",
+        "service_critical",
+    ):
+        fetch(database.dsn, "SELECT stability.alert(%s, 'a', %s, now())", kind, kind)
+    fetch(database.dsn, ALERTS.replace("execution_failed", "backup_failed"), 5)
+    async with sending(database, webhook.url):
+        titles = [(await asyncio.to_thread(webhook.next))["title"] for _ in range(10)]
+
+    assert titles[1:7] == ["1", "2", "3", "4", "5", "execution_failed"]
+    assert titles[0] == "service_critical"
+    assert titles[7:] == ["execution_finished", "service_recovered", "execution_cancelled"]
+
+
+def test_many_of_a_kind_of_yours_are_counted() -> None:
+    """Under its name, with the first line of each."""
+    assert together("backup_failed", 1200, ["a\nb", "c"]) == "1,200 alerts backup_failed\na\nc\nand 1,198 more"
 
 
 async def test_old_alerts_are_not_sent_to_who_comes_late(database: Database, webhook: Webhook) -> None:
@@ -223,13 +348,21 @@ async def test_a_database_that_is_away_is_waited_for(database: Database, webhook
 
 def test_without_a_base_there_is_no_link() -> None:
     """Unless the alert has an address of its own."""
-    alert = Alert(1, "a", "b", f"{'long ' * 40}\nsecond line", datetime(2026, 1, 1, tzinfo=UTC), "/x")
+    alert = Alert((1,), "a", "b", f"{'long ' * 40}\nsecond line", datetime(2026, 1, 1, tzinfo=UTC), "/x")
     title, body = words(alert, None)
 
     assert len(title) == 120
     assert body.endswith("second line\nSince 2026-01-01T00:00:00.000Z")
-    assert words(Alert(1, "a", "b", "c", alert.since, "https://x/"), "https://y")[1].endswith("\nhttps://x/")
-    assert words(Alert(1, "a", "b", "c", alert.since), "https://y")[1].endswith("\nhttps://y/")
+    assert words(Alert((1,), "a", "b", "c", alert.since, "https://x/"), "https://y")[1].endswith("\nhttps://x/")
+    assert words(Alert((1,), "a", "b", "c", alert.since), "https://y")[1].endswith("\nhttps://y/")
+
+
+def test_a_link_leads_to_a_part_of_the_page() -> None:
+    """Each that an alert of ours may carry is the place of one, and each part has its alerts."""
+    sources = [*Path("sql").glob("*.sql"), *Path("stability").rglob("*.py")]
+    links = {found for source in sources for found in re.findall(r"'/#(\w+)'", source.read_text("utf-8"))}
+
+    assert links == set(re.findall(r"PART as (\w+)", Path("web/parts.js").read_text("utf-8")))
 
 
 def test_recipients_are_separated_by_spaces_or_commas() -> None:
@@ -247,6 +380,17 @@ def test_an_address_that_nobody_knows_is_refused(urls: str) -> None:
         recipients.parse(urls)
 
     assert "password@b" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "said", ["open/sesame", "open%2Fsesame", "OPEN%2fSESAME", "Token", "x", "host.example", "A=b c"]
+)
+async def test_what_apprise_says_tells_no_secret(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Whatever of an address a reason repeats, in whichever way of writing, is left out of it."""
+    (recipient,) = recipients.parse("json://x:open%2Fsesame@host.example/Token?+A=b%20c")
+    monkeypatch.setattr(recipient._channel, "notify", lambda **_given: Refusal(f"no {said} for http://h/{said}/y."))
+
+    assert await recipient.give("title", "body", "info") in ("no … for http://h/…/y.", "no …=… for http://h/…=…/y.")
 
 
 def test_without_apprise_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

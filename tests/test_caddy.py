@@ -24,6 +24,8 @@ from tests.fixtures.server import Serving, free_port
 
 AT_ONCE = 1.0  # seconds, on a busy machine; a proxy that buffers holds a frame back until the next heartbeat
 
+LATE = 20.0  # seconds that a heartbeat may be late on a machine that others keep busy; a browser waits for 45
+
 
 class Stream:
     """What curl prints of an event stream, with the time at which each line came."""
@@ -38,9 +40,9 @@ class Stream:
         for line in self._process.stdout:
             self._lines.put(line.rstrip())
 
-    def next_like(self, beginning: str) -> str:
-        """The next line that begins so; queue.Empty when it does not come at once."""
-        deadline = time.monotonic() + AT_ONCE
+    def next_like(self, beginning: str, within: float = AT_ONCE) -> str:
+        """The next line that begins so; queue.Empty when it does not come in time."""
+        deadline = time.monotonic() + within
         while True:
             line = self._lines.get(timeout=max(deadline - time.monotonic(), 0.001))
             if line.startswith(beginning):
@@ -116,6 +118,29 @@ def test_a_client_that_leaves_is_noticed(proxied: tuple[Serving, str], tmp_path:
     while clients(server):
         assert time.monotonic() < deadline, "the client is still counted"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "lasting"), [(0.5, 2.0), pytest.param(15.0, 600.0, marks=pytest.mark.chaos)], ids=["short", "long"]
+)
+def test_an_idle_stream_lives(
+    start_server: Callable[..., Serving], database: Database, tmp_path: Path, heartbeat: float, lasting: float
+) -> None:
+    """With nothing to tell but heartbeats a stream lasts, for ten minutes as well, and tells the next change."""
+    server = start_server(STABILITY_HEARTBEAT_SECONDS=str(heartbeat))
+    site = f"https://localhost:{free_port()}"
+    upstream = server.url.removeprefix("http://")
+    with (
+        proxying(tmp_path, f"{site}/livez", STABILITY_SITE=site, STABILITY_UPSTREAM=upstream),
+        streaming(site, authority(tmp_path)) as stream,
+    ):
+        assert stream.next_stable() is True
+        until = time.monotonic() + lasting
+        while time.monotonic() < until:
+            stream.next_like("event: heartbeat", within=heartbeat + LATE)
+        with psycopg.connect(database.writer_dsn, autocommit=True) as writer:
+            writer.execute("INSERT INTO public.import_job (slug, state) VALUES ('a file', 'importing_data')")
+        assert stream.next_stable() is False
 
 
 def test_the_page_and_its_modules_are_found(proxied: tuple[Serving, str], root_path: str, tmp_path: Path) -> None:

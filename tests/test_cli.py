@@ -54,6 +54,15 @@ def test_the_version() -> None:
     assert (told.returncode, told.stdout) == (0, f"{__version__}\n")
 
 
+@pytest.mark.parametrize("command", [["dsn"], ["healthcheck", "http://127.0.0.1:1"]])
+def test_what_needs_no_server_loads_none(command: list[str]) -> None:
+    """Containers ask every few seconds, and scripts in each line."""
+    told = stability(*command, PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines() if line.startswith("import time:")}
+    assert "stability.connection" in loaded or "stability.client" in loaded
+    assert not loaded & {"starlette", "uvicorn", "sqlalchemy", "alembic"}
+
+
 def test_completion() -> None:
     """For the shell that asks, a script is printed that completes this very command."""
     asked = f"{SCRIPT} --show-completion; exit $?"  # more than one command, so that the shell stays the parent
@@ -314,8 +323,6 @@ def test_reload_serves_the_new_code(database: Database, tmp_path: Path) -> None:
 
 
 def test_observe_knows_what_can_be_observed(database: Database) -> None:
-    """A monitor that does not exist, and one that has nothing to do, are refused with a sentence."""
+    """A monitor that does not exist is refused with a sentence."""
     none = stability("observe", "weather", DATABASE_URL=database.server_dsn)
     assert (none.returncode, "'weather' is no monitor; there are: jobs" in none.stderr) == (2, True)
-    idle = stability("observe", "jobs", DATABASE_URL=database.server_dsn)
-    assert (idle.returncode, "observes nothing" in idle.stderr) == (2, True)

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from stability.demo import Plan, carry_out, clean
+from stability.demo.carrying import carry_out, clean
 from stability.demo.orders import make
+from stability.demo.plan import Plan
 from stability.errors import DatabaseError, SettingError
 from tests.fixtures.demo import DemoDatabase
 
@@ -277,7 +278,7 @@ def test_a_schema_of_somebody_else_is_refused(demo: DemoDatabase) -> None:
 
 def peak_memory(demo: DemoDatabase, rows: int) -> int:
     program = (
-        "import resource, sys; from rich.console import Console; from stability.demo import run\n"
+        "import resource, sys; from rich.console import Console; from stability.demo.carrying import run\n"
         "run(sys.argv[1], rows=int(sys.argv[2]), console=Console(quiet=True))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

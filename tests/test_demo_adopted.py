@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stability.demo import clean
+from stability.demo.carrying import clean
 from stability.errors import DatabaseError
 from tests.fixtures.demo import DemoDatabase
 from tests.fixtures.postgres import Database

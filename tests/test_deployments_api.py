@@ -55,12 +55,26 @@ def test_what_is_observed_says_when_it_grows_old(api: httpx.Client, database: Da
     """Two intervals after it was looked at; what failed is looked at no more, and does not age."""
     with psycopg.connect(database.dsn, autocommit=True) as owner:
         owner.execute(
-            "INSERT INTO deployments (name, status, last_checked_at)"
-            " VALUES ('web', 'running', '2026-01-01Z'), ('api', 'failed', '2026-01-01Z')"
+            "INSERT INTO deployments (name, status, last_checked_at, status_since)"
+            " VALUES ('web', 'running', '2026-01-01Z', '2025-12-31Z'), ('api', 'failed', '2026-01-01Z', '2026-01-01Z')"
         )
     web, other = api.get(DEPLOYMENTS).json()["deployments"]
     assert (web["observed_at"], web["stale_after"]) == ("2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z")
     assert (other["status"], other["stale_after"]) == ("failed", None)
+
+
+def test_what_a_platform_says_is_as_new_as_its_saying(api: httpx.Client, database: Database) -> None:
+    """It is no older than its report, however long ago somebody looked."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO deployments (id, name, status, last_checked_at, status_since)"
+            " OVERRIDING SYSTEM VALUE VALUES (1, 'web', 'running', '2026-01-01Z', '2026-01-01Z')"
+        )
+    before = api.get(f"{DEPLOYMENTS}/1").json()
+    told = api.post(f"{DEPLOYMENTS}/1/status", json={"status": "unhealthy"}).json()
+    assert before["observed_at"] == "2026-01-01T00:00:00.000Z" == told["last_checked_at"]
+    assert told["observed_at"] > told["created_at"]
+    assert told["stale_after"] > told["observed_at"]
 
 
 def test_an_odd_row_hides_no_other(api: httpx.Client, database: Database) -> None:

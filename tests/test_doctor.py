@@ -152,6 +152,85 @@ async def test_a_missing_index_and_its_remedy(database: Database) -> None:
     assert troubles(await examine(database.dsn)) == []
 
 
+PARTS: dict[str, tuple[str, str, str]] = {
+    "a hint of deployments": (
+        "DROP TRIGGER stability_deployments_updated ON public.deployments",
+        "trigger",
+        "trigger stability_deployments_updated of public.deployments: is missing: changes are seen only at the next",
+    ),
+    "the rules of deployments": (
+        "ALTER TABLE public.deployments DISABLE TRIGGER stability_keep_deployment",
+        "trigger",
+        "trigger stability_keep_deployment of public.deployments: is disabled: the rules of its rows are not kept",
+    ),
+    "alerts of deployments": (
+        "ALTER TABLE public.deployments ENABLE TRIGGER stability_deployment_alerts",
+        "trigger",
+        "trigger stability_deployment_alerts of public.deployments: is not enabled ALWAYS, so that it sleeps in the",
+    ),
+    "a column of deployments": (
+        "ALTER TABLE public.deployments DROP COLUMN progress_message",
+        "column",
+        "column progress_message of public.deployments: is missing: what it is to hold is neither kept nor told",
+    ),
+    "a hint of applications": (
+        "COMMENT ON TRIGGER stability_applications_inserted ON public.generated_applications IS 'mine'",
+        "trigger",
+        "trigger stability_applications_inserted of public.generated_applications: is not the trigger that Stability",
+    ),
+    "a column of applications": (
+        "ALTER TABLE public.generated_applications DROP COLUMN metadata_json",
+        "column",
+        "column metadata_json of public.generated_applications: is missing",
+    ),
+    "an index of applications": (
+        "DROP INDEX ix_generated_applications_last_status_check",
+        "index",
+        "index ix_generated_applications_last_status_check on public.generated_applications: is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+async def test_a_missing_part_and_its_remedy(database: Database, part: str) -> None:
+    """What deployments and applications need of ours is told as the server sees it, and is there after the remedy."""
+    broken, check, fact = PARTS[part]
+    fetch(database.dsn, broken)
+    (trouble,) = troubles(await examine(database.server_dsn))
+    assert (trouble.check, trouble.level, trouble.remedy) == (check, "problem", 'run "stability migrate"')
+    assert trouble.fact.startswith(fact)
+    assert stability("migrate", DATABASE_URL=database.dsn).returncode == 0
+    assert troubles(await examine(database.server_dsn)) == []
+
+
+FOREIGN: dict[str, tuple[str, ...]] = {
+    "table": ("CREATE TABLE public.services (price numeric)",),
+    "view": ("CREATE VIEW public.services AS SELECT 1 AS price",),
+    "foreign table": (
+        "CREATE FOREIGN DATA WRAPPER elsewhere",
+        "CREATE SERVER there FOREIGN DATA WRAPPER elsewhere",
+        "CREATE FOREIGN TABLE public.services (price numeric) SERVER there",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+async def test_services_of_somebody_elses(empty_database: Database, kind: str) -> None:
+    """A warning, since whoever has no Consul misses nothing; the remedy makes room for ours."""
+    for statement in FOREIGN[kind]:
+        fetch(empty_database.dsn, statement)
+    assert stability("migrate", DATABASE_URL=empty_database.dsn).returncode == 0
+    (trouble,) = troubles(await examine(empty_database.dsn))
+    assert (trouble.check, trouble.level) == (kind.partition(" ")[0], "warning")
+    assert trouble.fact.startswith(f"{kind} public.services: is somebody else's: services of Consul are neither stored")
+    assert "rename it" in str(trouble.remedy)
+
+    fetch(empty_database.dsn, f"ALTER {kind} public.services RENAME TO offers")
+    for command in (("migrate", "--uninstall"), ("migrate",)):
+        assert stability(*command, DATABASE_URL=empty_database.dsn).returncode == 0
+    assert troubles(await examine(empty_database.dsn)) == []
+
+
 async def test_a_pooler_that_swallows_listen(database: Database, pooled: Callable[[Database], str]) -> None:
     """Behind PgBouncer nothing arrives; the remedy, a direct STABILITY_LISTEN_URL, cures it."""
     (trouble,) = troubles(await examine(pooled(database)))

@@ -1,9 +1,11 @@
 """Changing an execution from Python, over whatever connection the caller has: logged and committed, or neither."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
+import httpx
 import psycopg
 import pytest
 import sqlalchemy
@@ -18,7 +20,9 @@ from stability.executions import (
     update_execution,
     update_execution_status_with_logging,
 )
-from tests.fixtures.executions import changes, make
+from stability.executions_api import Status
+from stability.settings import load
+from tests.fixtures.executions import changes, counted, make
 from tests.fixtures.postgres import Database, fetch
 
 
@@ -138,6 +142,33 @@ def test_cancelling_leads_where_the_status_says(executions: Database, status: st
     assert fetch(executions.dsn, "SELECT status FROM executions") == [CANCELLED.get(status, status)]
 
 
+@pytest.mark.parametrize(("status", "sentence"), [(None, "has no status"), ("ARCHIVED", "is 'ARCHIVED', which is no")])
+def test_what_has_no_status_of_ours_is_not_called_over(
+    executions: Database, hosted: str, status: str | None, sentence: str
+) -> None:
+    """As an adopted table may hold it: the sentence says what is missing, in Python and over HTTP the same one."""
+    fetch(executions.dsn, "ALTER TABLE public.executions ALTER COLUMN status DROP NOT NULL")
+    fetch(executions.dsn, "ALTER TABLE public.executions DROP CONSTRAINT executions_status_is_known")
+    fetch(executions.dsn, "INSERT INTO public.executions (id, status) VALUES (1, %s)", status)
+    with psycopg.connect(executions.writer_dsn) as connection, pytest.raises(ExecutionError, match=sentence) as refused:
+        cancel_execution(Execution(1, connection))
+    answer = httpx.post(f"{hosted}/api/v1/executions/1/cancel")
+
+    assert (answer.status_code, answer.json()) == (409, {"error": str(refused.value)})
+    assert "over" not in str(refused.value)
+    assert fetch(executions.dsn, "SELECT status FROM executions") == [status]
+
+
+def test_what_is_over_is_refused_in_the_same_words(executions: Database, hosted: str) -> None:
+    """From Python and over HTTP."""
+    make(executions.dsn, "FAILED")
+    with psycopg.connect(executions.writer_dsn) as connection, pytest.raises(ExecutionError) as refused:
+        cancel_execution(Execution(1, connection))
+    answer = httpx.post(f"{hosted}/api/v1/executions/1/cancel")
+
+    assert (answer.status_code, answer.json()) == (409, {"error": str(refused.value)})
+
+
 def test_an_execution_that_is_not_there_is_told(executions: Database) -> None:
     """For each function."""
     with psycopg.connect(executions.writer_dsn) as connection:
@@ -185,3 +216,22 @@ def test_what_the_log_refuses_undoes_the_change(executions: Database) -> None:
         update_execution_status_with_logging(Execution(1, connection), "FINISHED")
 
     assert fetch(executions.dsn, "SELECT status FROM executions") == ["RUNNING"]
+
+
+def test_every_list_of_the_statuses_is_the_same(database: Database) -> None:
+    """The check of the table, the API, what a deadline may be set for, and who counts them."""
+    (check,) = fetch(
+        database.dsn, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'executions_status_is_known'"
+    )
+    counts = {f"executions_{counted(status)}" for status in STATUSES}
+    columns = fetch(
+        database.dsn,
+        "SELECT attname::text FROM pg_attribute"
+        " WHERE attrelid = 'status_log'::regclass AND attname LIKE 'executions\\_%%'",
+    )
+    deadlines = {status for status, _ in load(execution_deadlines="PENDING=1,READY=1,RUNNING=1").execution_deadlines}
+
+    assert set(STATUSES) == set(re.findall(r"'(\w+)'", check))
+    assert set(STATUSES) == set(get_args(Status))
+    assert counts == set(columns)
+    assert deadlines == set(CANCELLED) - {"CANCELLING"}

@@ -8,6 +8,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.fixtures.follower import Event, Follower
 from tests.fixtures.postgres import Database
 
 EXECUTIONS: Final = "/api/v1/executions"
@@ -42,6 +43,10 @@ def log(api: httpx.Client, **query: str | int) -> list[dict[str, Any]]:
     return data
 
 
+def latest(event: Event) -> Any:
+    return event.data["row"]["latest"]
+
+
 def test_a_life(api: httpx.Client) -> None:
     """Made, begun, half done, finished: dates and progress are set; each change is a row of the log."""
     made = make(api, name="report", params={"rows": [1, 2]})
@@ -65,6 +70,22 @@ def test_a_life(api: httpx.Client) -> None:
     ]
     assert [row["execution_id"] for row in rows] == [made["id"]] * 3
     assert (rows[1]["executions_running"], rows[2]["executions_running"], rows[2]["executions_finished"]) == (1, 0, 1)
+
+
+def test_the_stream_and_the_log_tell_the_same(api: httpx.Client, hosted: str, database: Database) -> None:
+    """Row for row, a count that was begun anew among them; names are those of now, and end with their execution."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("INSERT INTO public.executions (name, status) VALUES ('report', 'RUNNING'), ('passing', 'READY')")
+        owner.execute("DELETE FROM public.executions WHERE name = 'passing'")
+        owner.execute("SELECT stability.begin_log()")
+    rows = log(api)
+    assert [(row["name"], row["status_to"]) for row in rows] == [
+        *((None, None), (None, None)),
+        *((None, "READY"), ("report", "RUNNING")),
+    ]
+    told = [{name: value for name, value in row.items() if not name.startswith("executions_")} for row in rows]
+    with Follower(f"{hosted}/api/live?topics=executions") as follower:
+        follower.wait_for(lambda client: any(latest(event) == told for event in client.named("change")))
 
 
 def test_what_is_over_stays_so(api: httpx.Client) -> None:

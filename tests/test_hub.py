@@ -212,3 +212,35 @@ def test_memory_grows_with_keys_and_not_with_changes() -> None:
     for n in range(10_000):
         hub.publish("stability", {"system": Row("processing", {"n": n})}, NOW)
     assert len(hub._log) < 100
+
+
+def test_a_subscriber_that_raises_keeps_no_other_from_its_news() -> None:
+    """The mistake of one is not everybody's."""
+    hub, woken = Hub(plain), []
+
+    def stumble() -> None:
+        raise ValueError("a mistake in a subscriber")
+
+    for wake in (stumble, lambda: woken.append(1), lambda: woken.append(2)):
+        hub.call(wake)
+    hub.publish("stability", {"system": Row("stable", {})}, NOW)
+    assert sorted(woken) == [1, 2]
+
+
+def test_what_cannot_be_encoded_leaves_a_topic_as_it_was() -> None:
+    """Nothing of that moment is told, and the topic stays as old as it is; the others go on."""
+
+    def picky(epoch: str, change: hub_module.Change) -> Frames:
+        if change.row and change.row.state == "odd":
+            raise ValueError("a row that cannot be told")
+        return plain(epoch, change)
+
+    hub, later = Hub(picky), datetime(2026, 11, 25, tzinfo=UTC)
+    reader = Client(hub, frozenset(TOPICS))
+    hub.publish("deployments", {"a": Row("running", {})}, NOW)
+    with pytest.raises(ValueError, match="cannot be told"):
+        hub.publish("deployments", {"b": Row("running", {}), "c": Row("odd", {})}, later, complete=True)
+    assert hub.observed["deployments"] == NOW
+    hub.publish("stability", {"system": Row("stable", {})}, later)
+    reader.look()
+    assert set(reader.rows) == {("deployments", "a"), ("stability", "system")}

@@ -1,7 +1,10 @@
 """Proof of life: a listener that hears nothing is found out, the state is unknown meanwhile, and then the truth."""
 
+import asyncio
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import psycopg
@@ -9,8 +12,11 @@ import pytest
 
 from stability import listener
 from stability.app import create_app
+from stability.database import connect
+from stability.hints import CANARY_CHANNEL
 from stability.monitors import jobs
 from stability.settings import load
+from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import PATIENCE, Follower
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import hosting
@@ -24,6 +30,10 @@ QUERIES = (
     b" JOIN pg_roles r ON r.oid = s.userid WHERE datname = current_database() AND rolname = 'stability_server'"
 )
 UNHEARD = {"serving": True, "listening": False, "state_known": False}  # the checks of /readyz
+END_LISTENER = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name = 'stability listener'"
+)
 BOUND = CANARY + DEADLINE + 1.0
 
 
@@ -124,8 +134,44 @@ def test_idle_it_asks_for_nothing(database: Database) -> None:
         follower.wait_for_stable(True)
         await_armed(database)
         owner.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        # the badge's history begins, and says nothing more for half a minute
+        eventually(lambda: owner.execute("SELECT FROM stability.transition").rowcount)
         before = owner.execute(QUERIES).fetchone()
         known = httpx.get(f"{url}/api/system-status").json()
         httpx.get(f"{url}/api/system-status", params={"since": known["version"], "wait": 2}, timeout=5)
         assert before != (None,)
         assert owner.execute(QUERIES).fetchone() == before
+
+
+def test_a_lost_line_disturbs_no_other(database: Database) -> None:
+    """libpq closes the socket of a line that ended; whoever gets its number then, and at once, is let be."""
+    live = asyncio.Event()
+
+    async def notify(canary: str) -> None:
+        async with await connect(database.dsn, "probe") as connection:
+            await connection.execute("SELECT pg_notify(%s, %s)", (CANARY_CHANNEL, canary))
+
+    async def others() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            with ExitStack() as stack:
+                sockets = [stack.enter_context(socket.socket()) for _ in range(30)]
+                for each in sockets:
+                    loop.add_reader(each, print)
+                await asyncio.sleep(0)
+                assert all([loop.remove_reader(each) for each in sockets])  # noqa: C419 -- each of them
+
+    async def lose() -> None:
+        listening = listener.Listener(
+            database.dsn, ["crowd"], heard=print, probe=notify, live=live.set, lost=print, deaf=print, canary_seconds=0
+        )
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(listening.run()), group.create_task(others())]
+            await live.wait()
+            live.clear()
+            await asyncio.to_thread(fetch, database.dsn, END_LISTENER)
+            await live.wait()
+            for task in tasks:
+                task.cancel()
+
+    asyncio.run(lose())

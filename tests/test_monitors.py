@@ -70,6 +70,31 @@ COURSES = (
         ended=lambda event: event.name == "change" and event.data["row"] is None,
     ),
     Course(
+        MONITORS[3],
+        "INSERT INTO public.generated_applications (model_slug, app_number, app_type, provider, container_status,"
+        " last_status_check) VALUES ('m', 1, 'web', 'p', 'running', now())",
+        "UPDATE public.generated_applications SET backend_framework = 'flask'",
+        "DELETE FROM public.generated_applications",
+        begun=lambda event: (
+            event.name == "change" and event.data["row"] and event.data["row"]["container_status"] == "running"
+        ),
+        progressed=lambda event: (
+            event.name == "change" and event.data["row"] and event.data["row"]["backend_framework"] == "flask"
+        ),
+        ended=lambda event: event.name == "change" and event.data["row"] is None,
+    ),
+    Course(
+        MONITORS[4],
+        "INSERT INTO public.services (node, id, name, status) VALUES ('n', 'web', 'web', 'passing')",
+        "UPDATE public.services SET name = 'site'",
+        "DELETE FROM public.services",
+        begun=lambda event: event.name == "change" and event.data["row"] and event.data["row"]["state"] == "passing",
+        progressed=lambda event: (
+            event.name == "change" and event.data["row"] and event.data["row"].get("name") == "site"
+        ),
+        ended=lambda event: event.name == "change" and event.data["key"] == "n:web" and event.data["row"] is None,
+    ),
+    Course(
         things.MONITOR,
         "INSERT INTO public.things (id, state) VALUES ('a', 'running')",
         "UPDATE public.things SET size = 2",

@@ -55,7 +55,7 @@ OPERATIONS = (
 @pytest.fixture
 def client() -> Iterator[TestClient]:
     """An application of these two."""
-    routes = [*operations.routes(OPERATIONS), *openapi.routes(OPERATIONS, protected=True)]
+    routes = operations.routes([*OPERATIONS, *openapi.operations(OPERATIONS, protected=True)])
     with TestClient(Starlette(routes=routes, exception_handlers=answers.HANDLERS)) as asking:
         yield asking
 

@@ -212,8 +212,8 @@ def test_every_end_is_told(executions: Database) -> None:
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'CANCELLED' WHERE id = 3")
     fetch(executions.writer_dsn, "UPDATE executions SET status = 'RUNNING' WHERE id = 4")
 
-    assert fetch(executions.dsn, "SELECT kind, subject, fact FROM stability.outbox ORDER BY id") == [
-        ("execution_finished", "execution 1", "Execution 1 (nightly) is FINISHED."),
-        ("execution_failed", "execution 2", "Execution 2 is FAILED: no disk."),
-        ("execution_cancelled", "execution 3", "Execution 3 is CANCELLED."),
+    assert fetch(executions.dsn, "SELECT kind, subject, fact, link FROM stability.outbox ORDER BY id") == [
+        ("execution_finished", "execution 1", "Execution 1 (nightly) is FINISHED.", "/#executions"),
+        ("execution_failed", "execution 2", "Execution 2 is FAILED: no disk.", "/#executions"),
+        ("execution_cancelled", "execution 3", "Execution 3 is CANCELLED.", "/#executions"),
     ]

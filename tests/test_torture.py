@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from stability.torture import Plan
 from stability.torture.lane import Lane, Verdict
 from stability.torture.naive import Naive
+from stability.torture.plan import Plan
 from stability.torture.score import Score
 from stability.torture.script import History, Step, Transaction, draw
 from stability.torture.servers import Servers

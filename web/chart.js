@@ -1,4 +1,5 @@
-import { html, setAttributes, setText, svg } from "./dom.js";
+import { html, setText } from "./dom.js";
+import { Plot } from "./plot.js";
 
 /**
  * Running and pending over time, as steps. Four paths that are made once and redrawn by their `d`: what is not known (hatched),
@@ -10,22 +11,19 @@ import { html, setAttributes, setText, svg } from "./dom.js";
 
 const WIDTH = 1_000; // of the picture's own units, stretched to the place there is
 const HEIGHT = 100;
-const HOVER = 150; // ms until the pointer is taken to mean something
 const PATHS = /** @type {const} */ (["gap", "ground", "running", "pending"]);
 const WHEN = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const DAY = 86_400_000; // ms
 
-let charts = 0;
-
 export class Chart {
-  #hatch = `hatch-${++charts}`;
-  #paths = new Map(PATHS.map((name) => [name, svg("path", { class: name, "vector-effect": "non-scaling-stroke" })]));
-  #picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", tabindex: 0, focusable: "true" });
-  #cursor = html("div", { class: "cursor", hidden: true });
-  #bubble = html("div", { class: "bubble", hidden: true, "aria-hidden": "true" });
-  #spoken = html("p", { class: "unseen", role: "status" });
+  #plot = new Plot(PATHS, {
+    count: () => (this.#shown?.loading ? 0 : (this.#shown?.slots.length ?? 0)),
+    at: (part) => this.#slotAt(part),
+    centre: (place) => this.#centre(place),
+    lines: (place) => (this.#shown?.slots[place] ? described(/** @type {Slot} */ (this.#shown.slots[place]), this.#shown) : []),
+  });
   #most = html("span", { class: "most", "aria-hidden": "true" });
   #axis = html("p", { class: "axis", "aria-hidden": "true" });
   #note = html("p", { class: "quiet", hidden: true });
@@ -35,22 +33,12 @@ export class Chart {
       html("table", {}, html("thead", {}, html("tr", {}, ...["From", "Running", "Pending", "Changes"].map((word) => html("th", { scope: "col" }, word)))), this.#body)));
   root = html("figure", { class: "chart", part: "chart" },
     html("figcaption", { class: "legend" }, html("span", { class: "key running" }, "Running"), html("span", { class: "key pending" }, "Pending"), this.#most),
-    html("div", { class: "plot" }, this.#picture, this.#cursor, this.#bubble), this.#axis, this.#note, this.#spoken, this.#table);
+    this.#plot.root, this.#axis, this.#note, this.#plot.spoken, this.#table);
   /** @type {Shown | null} */ #shown = null;
-  /** @type {number | null} */ #at = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */ #hovering;
 
   /** @param {string} subject */
   constructor(subject) {
     this.subject = subject;
-    const lines = svg("path", { d: "M0 8 8 0M-2 2 2-2M6 10 10 6", class: "hatching" });
-    const pattern = svg("pattern", { id: this.#hatch, width: 8, height: 8, patternUnits: "userSpaceOnUse" }, lines);
-    this.#picture.append(svg("defs", {}, pattern), ...this.#paths.values());
-    setAttributes(/** @type {Element} */ (this.#paths.get("gap")), { fill: `url(#${this.#hatch})` });
-    this.#picture.addEventListener("pointermove", (event) => this.#hover(/** @type {PointerEvent} */ (event)));
-    this.#picture.addEventListener("pointerleave", () => this.#leave());
-    this.#picture.addEventListener("keydown", (event) => this.#key(/** @type {KeyboardEvent} */ (event)));
-    this.#picture.addEventListener("blur", () => this.#leave());
     this.#table.addEventListener("toggle", () => this.#tabulate());
   }
 
@@ -58,15 +46,12 @@ export class Chart {
   show(shown) {
     this.#shown = shown;
     const { slots, error, loading } = shown;
-    if (loading) this.#leave();
     const top = Math.max(1, ...slots.map(({ running, pending }) => Math.max(running ?? 0, pending ?? 0)));
-    for (const [name, d] of Object.entries(drawn(shown, top))) setAttributes(/** @type {Element} */ (this.#paths.get(/** @type {any} */ (name))), { d });
-    setAttributes(this.#picture, { "aria-label": summary(this.subject, shown), "data-loading": loading });
+    this.#plot.draw(drawn(shown, top), summary(this.subject, shown), loading);
     setText(this.#most, loading ? "" : `up to ${top.toLocaleString()}`);
     this.#label(shown);
     this.#note.hidden = !error;
     setText(this.#note, error ? `Failed to load the history: ${error}` : "");
-    if (this.#at !== null) this.#point(this.#at);
     this.#tabulate();
   }
 
@@ -79,15 +64,6 @@ export class Chart {
     labels.forEach((label, place) => setText(/** @type {Element} */ (this.#axis.children[place]), label));
   }
 
-  /** @param {PointerEvent} event */
-  #hover(event) {
-    const { left, width } = this.#picture.getBoundingClientRect();
-    const place = this.#slotAt((event.clientX - left) / width);
-    if (this.#at !== null) return this.#point(place);
-    clearTimeout(this.#hovering);
-    this.#hovering = setTimeout(() => this.#point(place), HOVER);
-  }
-
   /** @param {number} part  of the width */
   #slotAt(part) {
     const { slots, now } = /** @type {Shown} */ (this.#shown ?? { slots: [], now: 0 });
@@ -97,40 +73,12 @@ export class Chart {
     return Math.max(0, found);
   }
 
-  #leave() {
-    clearTimeout(this.#hovering);
-    this.#at = null;
-    this.#cursor.hidden = this.#bubble.hidden = true;
-  }
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    const last = (this.#shown?.slots.length ?? 0) - 1;
-    const at = this.#at ?? last + 1;
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
-    if (event.key === "Escape") this.#leave();
-    if (to === undefined || last < 0) return;
-    event.preventDefault();
-    this.#point(Math.max(0, Math.min(last, to)));
-    setText(this.#spoken, this.#bubble.innerText.replaceAll("\n", ", "));
-  }
-
   /** @param {number} place */
-  #point(place) {
-    const shown = this.#shown;
-    const slot = shown?.slots[place];
-    if (!shown || !slot || shown.loading) return this.#leave();
-    this.#at = place;
-    const lines = described(slot, shown);
-    if (this.#bubble.childElementCount !== lines.length) this.#bubble.replaceChildren(...lines.map(() => html("div")));
-    lines.forEach((line, number) => setText(/** @type {Element} */ (this.#bubble.children[number]), line));
-    this.#cursor.hidden = this.#bubble.hidden = false;
-    const [start, end] = ends(shown.slots, shown.now);
-    const part = ((slot.start + slot.end) / 2 - start) / (end - start);
-    this.#cursor.style.left = `${100 * part}%`;
-    const { clientWidth: width } = this.#picture.parentElement ?? this.#cursor;
-    const free = width - this.#bubble.offsetWidth;
-    this.#bubble.style.left = `${Math.max(0, Math.min(free, part * width - this.#bubble.offsetWidth / 2))}px`;
+  #centre(place) {
+    const { slots, now } = /** @type {Shown} */ (this.#shown);
+    const [start, end] = ends(slots, now);
+    const slot = /** @type {Slot} */ (slots[place]);
+    return ((slot.start + slot.end) / 2 - start) / (end - start);
   }
 
   #tabulate() {

@@ -10,7 +10,8 @@ import { BadFrame, isRecord, moment, parseObject } from "./frames.js";
 import { freshness } from "./freshness.js";
 import { html, setAttributes, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { Keyed } from "./keyed.js";
+import { level, levelOf } from "./levels.js";
+import { Listed } from "./listed.js";
 import { definePart, worst } from "./part.js";
 import { DEPLOYMENTS } from "./styles-parts.js";
 import { setMoment, setTime } from "./times.js";
@@ -22,6 +23,7 @@ import { setMoment, setTime } from "./times.js";
  * @typedef {object} Deployment
  * @property {string} name
  * @property {string} status
+ * @property {Level} level
  * @property {string | null} message
  * @property {string | null} error
  * @property {number | null} observedAt  ms
@@ -29,7 +31,6 @@ import { setMoment, setTime } from "./times.js";
  * @property {import("./freshness.js").Freshness} freshness
  *
  * @typedef {object} Look  of one status
- * @property {Level} level
  * @property {import("./icons.js").Shape} shape
  * @property {"green" | "red" | "yellow" | "blue" | "grey"} colour
  * @property {number} [progress]  percent
@@ -37,16 +38,16 @@ import { setMoment, setTime } from "./times.js";
 
 /** @type {Readonly<Record<string, Look>>} */
 const LOOKS = Object.freeze({
-  pending: { level: "processing", shape: "pending", colour: "yellow", progress: 0 },
-  installing: { level: "processing", shape: "processing", colour: "blue", progress: 33 },
-  starting: { level: "processing", shape: "processing", colour: "blue", progress: 66 },
-  running: { level: "ok", shape: "stable", colour: "green", progress: 100 },
-  unhealthy: { level: "critical", shape: "warning", colour: "red" },
-  failed: { level: "critical", shape: "critical", colour: "red" },
-  stopped: { level: "warning", shape: "stopped", colour: "grey" },
+  pending: { shape: "pending", colour: "yellow", progress: 0 },
+  installing: { shape: "processing", colour: "blue", progress: 33 },
+  starting: { shape: "processing", colour: "blue", progress: 66 },
+  running: { shape: "stable", colour: "green", progress: 100 },
+  unhealthy: { shape: "warning", colour: "red" },
+  failed: { shape: "critical", colour: "red" },
+  stopped: { shape: "stopped", colour: "grey" },
 });
 /** @type {Look} */
-const UNKNOWN = { level: "unknown", shape: "unknown", colour: "grey" };
+const UNKNOWN = { shape: "unknown", colour: "grey" };
 const ARRIVAL = 1_500; // ms that the full bar of a deployment that has just come up stays
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -54,13 +55,14 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 const look = (status) => LOOKS[status] ?? UNKNOWN;
 
 /** @param {string} status */
-const active = (status) => look(status).level === "processing";
+const active = (status) => level(status) === "processing";
 
 /** @param {Row} row @param {number} now  by the server's clock @returns {Deployment} */
 function deployment(row, now) {
   return {
     name: String(row.name ?? row.id),
     status: String(row.status ?? "unknown"),
+    level: levelOf(row, now),
     message: text(row.progress_message),
     error: text(row.error_message),
     observedAt: moment(row.observed_at) ?? moment(row.last_checked_at),
@@ -76,8 +78,8 @@ class Deployments {
   #counts = html("p", { class: "counts", part: "counts" });
   #list = html("ul", { role: "list", part: "list", "aria-label": "Deployments" });
   #empty = html("p", { class: "empty", hidden: true }, "No deployments.");
-  root = html("div", {}, this.#counts, this.#list, this.#empty);
-  #items = new Keyed(this.#list, item);
+  #items = new Listed(this.#list, item, (/** @type {Deployment & { skew: number }} */ each) => each.level);
+  root = html("div", {}, this.#counts, this.#list, this.#items.more, this.#empty);
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #ageing;
 
   /** @param {() => void} again */
@@ -89,12 +91,12 @@ class Deployments {
   show(view) {
     const { rows, skew } = view;
     const now = Date.now() + skew;
-    const found = [...rows].map(([key, row]) => /** @type {const} */ ([key, deployment(row, now)])).sort(byName);
-    this.#items.show(new Map(found.map(([key, each]) => [key, { ...each, skew }])));
+    const found = [...rows].map(([key, row]) => /** @type {const} */ ([key, { ...deployment(row, now), skew }]));
+    this.#items.show(found);
     this.#empty.hidden = found.length > 0;
     setText(this.#counts, found.length > 1 ? counted(found.map(([, each]) => shown(each))) : "");
     this.#age(view, now);
-    return worst(found.map(([, each]) => look(shown(each)).level));
+    return worst(found.map(([, each]) => each.level));
   }
 
   /** Nobody tells that time passes. @param {import("./feed.js").View} view @param {number} now */
@@ -111,9 +113,6 @@ class Deployments {
 
 /** What may still be claimed. @param {Deployment} deployment */
 const shown = ({ status, freshness }) => (freshness === "unknown" ? "unknown" : status);
-
-/** @param {readonly [string, Deployment]} one @param {readonly [string, Deployment]} other */
-const byName = ([key, { name }], [otherKey, { name: otherName }]) => name.localeCompare(otherName) || key.localeCompare(otherKey);
 
 /** "1 failed, 12 running": what needs somebody first. @param {string[]} statuses */
 function counted(statuses) {

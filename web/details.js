@@ -25,6 +25,7 @@ export class Details {
   #askedAt = -Infinity;
   #again = false; // a hint came while an answer was under way
   #seen = "";
+  #looks = 0;
 
   /**
    * @param {URL} url
@@ -69,9 +70,19 @@ export class Details {
     const hint = hintIn(this.store.snapshot);
     if (hint === this.#seen) return;
     this.#seen = hint;
+    const { transport, looks } = this.store.snapshot;
+    const looked = looks !== this.#looks;
+    this.#looks = looks;
+    if (transport === "paused" && !looked) return this.#rest();
     if (this.#asking) this.#again = true;
     else this.#askIn(0);
   };
+
+  /** A paused page asks for nothing more, also not for what it was about to ask. */
+  #rest() {
+    clearTimeout(this.#timer);
+    this.#again = false;
+  }
 
   /** @param {number} wait  ms; longer if the last question is too young */
   #askIn(wait) {
@@ -125,8 +136,8 @@ export class Details {
 const nothingIn = (/** @type {Known["details"]} */ details) => !details?.import_jobs.length && !details?.analytics_tasks.length;
 
 /** Differs whenever what the server told may differ. @param {import("./snapshot.js").Snapshot} snapshot */
-function hintIn({ stable, status, transport }) {
-  return `${stable} ${status?.version} ${transport}`;
+function hintIn({ stable, status, transport, looks }) {
+  return transport === "paused" ? `${looks}` : `${stable} ${status?.version} ${transport}`;
 }
 
 /** @type {Map<string, Details>} */

@@ -192,5 +192,14 @@ export const PART = definePart("execution-status", {
     busy: (rows) => Boolean(log(rows.get(KEY))?.counts.running),
   },
   css: EXECUTIONS,
+  tally: (rows) => {
+    const { pending = 0, ready = 0, running = 0 } = log(rows.get(KEY))?.counts ?? {};
+    return { processing: pending + ready + running }; // what is over calls for nobody any more
+  },
+  sift: (rows, keep) => {
+    const [row, latest] = [rows.get(KEY), log(rows.get(KEY))?.latest ?? []];
+    const kept = latest.filter((each) => keep({ ...each, status: each.status_to }));
+    return { rows: new Map(row ? [[KEY, { ...row, latest: kept }]] : []), shown: kept.length, size: latest.length };
+  },
   body: () => new Executions(),
 });

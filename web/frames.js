@@ -69,6 +69,13 @@ export function parseHello(text) {
   return { epoch, time: moment(time) };
 }
 
+/** The `connection` event. @param {string} text @returns {{ listener: string, unread: Record<string, number | null> }} */
+export function parseConnection(text) {
+  const { listener, unread } = parseObject(text);
+  const topics = Object.entries(isRecord(unread) ? unread : {}).map(([topic, asOf]) => [topic, moment(asOf)]);
+  return { listener: String(listener), unread: Object.fromEntries(topics) };
+}
+
 /** The `change` event. @param {string} text @returns {RowChange} */
 export function parseChange(text) {
   const { topic, key, row } = parseObject(text);

@@ -5,9 +5,10 @@
  * @typedef {{ root: HTMLElement, show: (item: Item) => void }} View
  */
 
-/** @template Item */
+/** @template {object} Item */
 export class Keyed {
   /** @type {Map<string, View<Item>>} */ #views = new Map();
+  /** @type {WeakMap<View<Item>, Item>} */ #shown = new WeakMap();
 
   /** @param {HTMLElement} list @param {() => View<Item>} view */
   constructor(list, view) {
@@ -26,9 +27,19 @@ export class Keyed {
     for (const [key, item] of items) {
       const view = this.#views.get(key) ?? this.view();
       this.#views.set(key, view);
-      view.show(item);
+      if (!same(this.#shown.get(view), item)) view.show(item);
+      this.#shown.set(view, item);
+      if (next && next !== view.root && next.nextElementSibling === view.root) {
+        this.list.append(next); // one that moved back; without this all behind it would move
+        next = view.root;
+      }
       if (view.root === next) next = next.nextElementSibling;
       else this.list.insertBefore(view.root, next);
     }
   }
+}
+
+/** @param {Record<string, any> | undefined} one @param {Record<string, any>} other  with the same names */
+function same(one, other) {
+  return one !== undefined && Object.keys(other).every((name) => Object.is(one[name], other[name]));
 }

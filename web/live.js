@@ -1,3 +1,4 @@
+import { LIVE, Looks } from "./pace.js";
 import { Rows } from "./rows.js";
 import { NOTHING_YET, lost } from "./snapshot.js";
 import { TIMING } from "./timing.js";
@@ -13,6 +14,8 @@ class Live {
   /** Each with the topic that it shows beside the state, if any. @type {Map<() => void, string | null>} */ #listeners = new Map();
   #begun = false;
   /** @type {import("./tabs.js").Following | null} */ #following = null;
+  /** Instead of following. @type {Looks | null} */ #looks = null;
+  #every = LIVE;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #hidden;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #unheard;
 
@@ -36,6 +39,23 @@ class Live {
       if (this.#listeners.delete(entry) && this.#listeners.size === 0) this.#end();
     };
   };
+
+  /** How often news are wanted: LIVE, OFF, or the milliseconds between two looks. @param {number} every */
+  pace(every) {
+    if (every === this.#every) return;
+    this.#every = every;
+    if (!this.#begun) return;
+    const known = this.snapshot;
+    this.#rest();
+    if (every === LIVE) this.#show(known.loading ? known : { ...lost(known, "connecting"), error: null });
+    this.#follow(known);
+  }
+
+  /** News now, whatever the pace. */
+  refresh() {
+    if (this.#looks) this.#looks.look();
+    else this.#wake();
+  }
 
   get #topics() {
     return [...new Set(this.#listeners.values())].filter((topic) => topic !== null);
@@ -64,7 +84,12 @@ class Live {
     this.rows = new Rows();
   }
 
-  #follow() {
+  /** @param {import("./snapshot.js").Snapshot} [known]  what a look may go on from */
+  #follow(known = this.snapshot) {
+    if (this.#every !== LIVE) {
+      this.#looks = new Looks(this.base, this.#every, () => this.#topics, (snapshot, news) => this.#looked(snapshot, news));
+      return this.#looks.start(known);
+    }
     this.#expect();
     this.#following = follow(this.base, this.#topics, (snapshot, news) => this.#heard(snapshot, news));
   }
@@ -74,6 +99,12 @@ class Live {
     this.rows.apply(news);
     if (snapshot.loading && !this.snapshot.loading) return; // a new leader that knows less than this page
     this.#expect();
+    this.#show(snapshot);
+  }
+
+  /** @param {import("./snapshot.js").Snapshot} snapshot @param {import("./rows.js").News} news */
+  #looked(snapshot, news) {
+    this.rows.apply(news);
     this.#show(snapshot);
   }
 
@@ -96,18 +127,23 @@ class Live {
   };
 
   #wake = () => {
-    if (this.#following) this.#following.wake();
+    if (this.#looks ?? this.#following) (this.#looks ?? this.#following)?.wake();
     else if (document.visibilityState === "visible") this.#follow();
   };
 
   /** A page that nobody sees gives its place to others, and claims to know nothing. A leader that stops hands over at once. */
   #pause = () => {
+    this.#rest();
+    if (!this.snapshot.loading) this.#show({ ...lost(this.snapshot, "paused"), error: null });
+  };
+
+  #rest() {
     clearTimeout(this.#hidden);
     clearTimeout(this.#unheard);
     this.#following?.stop();
-    this.#following = null;
-    if (!this.snapshot.loading) this.#show({ ...lost(this.snapshot, "paused"), error: null });
-  };
+    this.#looks?.stop();
+    this.#following = this.#looks = null;
+  }
 
   /** @param {import("./snapshot.js").Snapshot} snapshot */
   #show(snapshot) {

@@ -1,15 +1,21 @@
 /** The page at `/`: what the element shows, with what lies behind it and how the news travels. */
 import "./system-status.js";
+import "./status-history.js";
 import { details } from "./details.js";
 import { adopt, setAttributes, setText } from "./dom.js";
 import { HOME, live } from "./live.js";
+import { Overview } from "./page-overview.js";
+import { Pace } from "./page-pace.js";
 import { showParts } from "./page-parts.js";
 import { showSources } from "./page-sources.js";
 import { Transport } from "./page-transport.js";
+import { stateOf } from "./snapshot.js";
 import { WORK } from "./styles.js";
 import { setTime } from "./times.js";
 import { WORDS } from "./words.js";
 import { Work } from "./work.js";
+
+const LEVEL = /** @type {const} */ ({ loading: "loading", stable: "ok", processing: "processing", unknown: "unknown" });
 
 /** @param {string} id */
 const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -20,16 +26,20 @@ const store = live();
 const feed = details();
 const work = new Work();
 const transport = new Transport(part("transport"));
+const pace = new Pace(part("refresh"), store);
+const overview = new Overview(part("overview"));
 /** @type {string | null} */
 let build = null;
 
 adopt(document.adoptedStyleSheets, WORK);
 part("work").append(work.root);
-showParts(part("work"));
+overview.add("sources", "Jobs");
+showParts(part("work"), overview);
 badge.addEventListener("system-status-change", showState);
 store.subscribe(showSnapshot);
 feed.subscribe(showWork);
 document.addEventListener("visibilitychange", renew);
+addEventListener("beforeprint", showPrinted);
 offerTag();
 showState();
 showSnapshot();
@@ -38,6 +48,7 @@ showSnapshot();
 function showState() {
   const { state } = badge;
   document.title = `${WORDS[state].text} · Stability`;
+  showPrinted();
   const name = state === "loading" ? "favicon.svg" : `favicon-${state}.svg`;
   setAttributes(/** @type {Element} */ (document.querySelector("link[rel=icon]")), { href: new URL(name, HOME).href });
 }
@@ -46,6 +57,7 @@ function showSnapshot() {
   const { snapshot } = store;
   const { status, provenAt } = snapshot;
   transport.show(snapshot);
+  pace.show(snapshot);
   setText(part("note"), (snapshot.transport === "polling" && snapshot.note) || "");
   build ??= snapshot.build;
   renew();
@@ -56,7 +68,24 @@ function showSnapshot() {
     part("since").replaceChildren();
   }
   showSources(part("sources"), status);
+  overview.tell("sources", LEVEL[stateOf(snapshot)], tallyOf(status));
+  showPrinted();
   if (provenAt) setTime(/** @type {HTMLTimeElement} */ (part("as-of")), provenAt);
+}
+
+/** Paper does not change: what it says has its moment. */
+function showPrinted() {
+  const { provenAt } = store.snapshot;
+  const moment = badge.state === "unknown" || provenAt === null ? Date.now() : provenAt;
+  const known = badge.state === "unknown" && provenAt !== null ? `, last known ${new Date(provenAt).toLocaleString()}` : "";
+  setText(part("printed"), `${WORDS[badge.state].text} as of ${new Date(moment).toLocaleString()}${known}`);
+}
+
+/** @param {import("./frames.js").Status | null} status @returns {import("./levels.js").Tally} */
+function tallyOf(status) {
+  const sources = Object.values(status?.sources ?? {});
+  const broken = sources.filter(({ active }) => active === null).length;
+  return { processing: sources.reduce((sum, { count }) => sum + (count ?? 0), 0), unknown: broken };
 }
 
 function showWork() {

@@ -1,10 +1,12 @@
 /**
  * The frame of every part that shows the rows of one topic: a custom element of its own, on our page or on anybody's.
  *
- * Attributes of each: `server`, the Stability server's root (default: where this module came from); `state`, reflected, is the
+ * Attributes of each: `server`, the Stability server's root (default: where this module came from); `filter`, what is typed and
+ * chosen in its filter, as in `is:critical web`; `state`, reflected, is the
  * worst of what is shown: loading, ok, processing, warning, critical, unknown, or absent where the server has no such topic;
- * `way`, reflected, tells how the rows come: loading, live, polling, lost, absent, refused. Event, which bubbles and crosses
- * shadow roots: `TAG-change` (`detail.state`). Slot `title`: a heading of yours, beside how and when the rows came. What stands
+ * `way`, reflected, tells how the rows come: loading, live, polling, held, lost, absent, refused. Event, which bubbles and crosses
+ * shadow roots: `TAG-change` (`detail.state`, and `detail.tally`: how many there are of each level), and `TAG-filter` where somebody changed the
+ * filter. Slot `title`: a heading of yours, beside how and when the rows came. What stands
  * inside the tag otherwise is shown until its module runs.
  *
  * @typedef {"loading" | "ok" | "processing" | "warning" | "critical" | "unknown" | "absent"} Level
@@ -14,12 +16,17 @@
  * @property {(view: import("./feed.js").View, base: string) => Level} show  the worst of it
  * @property {() => void} rest  nobody looks any more
  *
+ * @typedef {ReadonlyMap<string, import("./rows.js").Row>} Rows
+ * @typedef {(rows: Rows, keep: (row: import("./rows.js").Row) => boolean) => { rows: Rows, shown: number, size: number }} Sift
+ *
  * @typedef {object} Part
  * @property {string} tag
  * @property {string} title
  */
 import { adopt, html, setAttributes, setText } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Filter } from "./filter.js";
+import { RANKED, levelOf, tallied } from "./levels.js";
 import { live } from "./live.js";
 import { PART } from "./styles.js";
 import { setTime } from "./times.js";
@@ -30,7 +37,11 @@ const SAID = {
   loading: "Loading...",
   live: "",
   polling: "No live stream gets through: asked for from time to time.",
+  held: "Not followed.",
   lost: "Connection lost.",
+  paused: "Paused: not known any more.",
+  away: "The server has lost its database.",
+  unread: "The server cannot read them.",
   absent: "This server does not tell of them.",
   refused: "This server tells of them only to those who are signed in.",
 };
@@ -38,13 +49,19 @@ const SAID = {
 /**
  * Defines the element and names the part for the page.
  * @param {string} tag
- * @param {{ title: string, topic: string, ask: import("./feed.js").Ask, css: string, body: (again: () => void) => Body }} what  `again` shows
- *   the same once more, since time passed
+ * @param {object} what
+ * @param {string} what.title
+ * @param {string} what.topic
+ * @param {import("./feed.js").Ask} what.ask
+ * @param {string} what.css
+ * @param {(again: () => void) => Body} what.body  `again` shows the same once more, since time passed
+ * @param {(rows: Rows, now: number) => import("./levels.js").Tally} [what.tally]  how many there are of each level, where rows are something else
+ * @param {Sift} [what.sift]  the rows that are to be shown, and among how many, where rows are something else
  * @returns {Part}
  */
-export function definePart(tag, { title, topic, ask, css, body }) {
+export function definePart(tag, { title, topic, ask, css, body, tally, sift = siftRows }) {
   class Element extends HTMLElement {
-    static observedAttributes = ["server"];
+    static observedAttributes = ["server", "filter"];
 
     #body = body(() => this.#feed?.changed(this.#feed.view));
     #said = html("span");
@@ -52,6 +69,9 @@ export function definePart(tag, { title, topic, ask, css, body }) {
     #asOf = html("span", { class: "as-of", hidden: true }, "as of ", this.#time);
     #line = html("p", { class: "way", part: "way" }, this.#said, " ", this.#asOf);
     #header = html("header", {}, html("slot", { name: "title" }), this.#line);
+    #filter = new Filter(title, () => this.#filtered());
+    #none = html("p", { class: "empty", role: "status" });
+    #told = "";
     /** @type {Feed | null} */ #feed = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */ #waiting;
 
@@ -59,7 +79,7 @@ export function definePart(tag, { title, topic, ask, css, body }) {
       super();
       const root = this.attachShadow({ mode: "open" });
       for (const sheet of [PART, css]) adopt(root.adoptedStyleSheets, sheet);
-      root.append(this.#header, this.#body.root);
+      root.append(this.#header, this.#filter.root, this.#none, this.#body.root);
     }
 
     connectedCallback() {
@@ -70,16 +90,29 @@ export function definePart(tag, { title, topic, ask, css, body }) {
       queueMicrotask(() => this.isConnected || this.#unfollow()); // one that only moves keeps its connection
     }
 
-    attributeChangedCallback() {
+    /** @param {string} name @param {string | null} _before @param {string | null} value */
+    attributeChangedCallback(name, _before, value) {
+      if (name === "filter") {
+        if ((value ?? "") === this.#filter.text) return;
+        this.#filter.text = value ?? "";
+        this.#feed?.changed(this.#feed.view);
+        return;
+      }
       if (!this.#feed) return;
       this.#unfollow();
       this.#follow();
     }
 
+    #filtered() {
+      setAttributes(this, { filter: this.#filter.text || null });
+      this.#feed?.changed(this.#feed.view);
+      this.dispatchEvent(new CustomEvent(`${tag}-filter`, { bubbles: true, composed: true }));
+    }
+
     #follow() {
       const store = live(this.getAttribute("server") ?? undefined);
       this.#waiting = setTimeout(() => setAttributes(this.#line, { "data-waiting": true }), PATIENCE);
-      this.#feed = new Feed(store, topic, ask, (view) => this.#show(view, store.base));
+      this.#feed = new Feed(store, topic, ask, (view) => this.#show(view, store));
       this.#feed.start();
     }
 
@@ -90,19 +123,35 @@ export function definePart(tag, { title, topic, ask, css, body }) {
       this.#body.rest();
     }
 
-    /** @param {import("./feed.js").View} view @param {string} base */
-    #show(view, base) {
+    /** @param {import("./feed.js").View} view @param {ReturnType<typeof live>} store */
+    #show(view, store) {
+      const { base } = store;
       const { way, asOf } = view;
       const nothing = way === "absent" || way === "refused" || (asOf === null && way !== "live");
-      this.#body.root.hidden = nothing;
-      const level = this.#body.show(view, base);
-      setText(this.#said, SAID[way]);
+      const now = Date.now() + view.skew;
+      const found = this.#filter.active ? sift(view.rows, this.#filter.keep(now)) : sift(view.rows, () => true);
+      const counts = nothing ? {} : (tally?.(view.rows, now) ?? tallied([...view.rows.values()].map((row) => levelOf(row, now))));
+      this.#filter.show(nothing ? 0 : found.size, counts);
+      const none = this.#filter.active && found.shown === 0;
+      setText(this.#none, none && !nothing ? "Nothing matches the filter." : "");
+      this.#body.root.hidden = nothing || none;
+      const shown = this.#body.show(this.#filter.active ? { ...view, rows: found.rows } : view, base);
+      const why = way === "lost" ? whyLost(store.snapshot) : way;
+      const unknown = why === "unread" || (this.#filter.active && way === "lost");
+      const level = unknown ? "unknown" : this.#filter.active ? most(counts) : shown;
+      setText(this.#said, SAID[why]);
       this.#asOf.hidden = nothing;
       if (asOf !== null) setTime(this.#time, asOf);
-      const state = way === "loading" || way === "absent" ? way : nothing ? "unknown" : level;
-      const before = this.getAttribute("state");
+      this.#tell(way === "loading" || way === "absent" ? way : nothing ? "unknown" : level, way, counts);
+    }
+
+    /** @param {Level} state @param {string} way @param {import("./levels.js").Tally} tally */
+    #tell(state, way, tally) {
       setAttributes(this, { state, way });
-      if (state !== before) this.dispatchEvent(new CustomEvent(`${tag}-change`, { bubbles: true, composed: true, detail: { state } }));
+      const told = `${state} ${RANKED.map((level) => tally[level])}`;
+      if (told === this.#told) return;
+      this.#told = told;
+      this.dispatchEvent(new CustomEvent(`${tag}-change`, { bubbles: true, composed: true, detail: { state, tally } }));
     }
   }
 
@@ -111,9 +160,22 @@ export function definePart(tag, { title, topic, ask, css, body }) {
   return Object.freeze({ tag, title });
 }
 
-const RANK = /** @type {Level[]} */ (["ok", "processing", "unknown", "warning", "critical"]);
+/** @param {import("./snapshot.js").Snapshot} snapshot */
+function whyLost({ transport, listener }) {
+  if (transport === "live") return listener === "lost" ? "away" : "unread";
+  return transport === "paused" ? "paused" : "lost";
+}
+
+/** @type {Sift} */
+function siftRows(rows, keep) {
+  const kept = new Map([...rows].filter(([, row]) => keep(row)));
+  return { rows: kept, shown: kept.size, size: rows.size };
+}
 
 /** Critical before warning before unknown before processing before ok. @param {Iterable<Level>} levels @returns {Level} */
 export function worst(levels) {
-  return [...levels].reduce((most, level) => (RANK.indexOf(level) > RANK.indexOf(most) ? level : most), RANK[0] ?? "ok");
+  return most(tallied(/** @type {Iterable<import("./levels.js").Level>} */ (levels)));
 }
+
+/** @param {import("./levels.js").Tally} tally @returns {Level} */
+const most = (tally) => RANKED.find((level) => tally[level]) ?? "ok";

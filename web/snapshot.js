@@ -14,12 +14,14 @@
  * @property {Transport} transport  how the state travels, apart from what it is
  * @property {string | null} note  a sentence about the transport worth telling
  * @property {string | null} listener  how the server hears of changes: live, polling or lost
+ * @property {Readonly<Record<string, number | null>>} unread  topics that the server cannot read, and as of when their rows are (ms, by its clock)
  * @property {string | null} build  the server's build, as its heartbeat names it
  * @property {number | null} provenAt  when something last proved the state, by this browser's clock (ms)
  * @property {Readonly<Record<string, Standing>>} topics  those that somebody wants beside the state
  * @property {number | null} rowsAt  when something last proved their rows, by this browser's clock (ms)
  * @property {number} skew  ms that the server's clock is ahead of this browser's
  * @property {number} beat  grows with everything heard
+ * @property {number} looks  how often a page that does not follow the server has looked at it
  */
 
 export const BAD_FRAME = "Error processing status update.";
@@ -34,12 +36,14 @@ export const NOTHING_YET = Object.freeze({
   transport: "connecting",
   note: null,
   listener: null,
+  unread: Object.freeze({}),
   build: null,
   provenAt: null,
   topics: Object.freeze({}),
   rowsAt: null,
   skew: 0,
   beat: 0,
+  looks: 0,
 });
 
 /**
@@ -48,6 +52,11 @@ export const NOTHING_YET = Object.freeze({
  */
 export function lost(snapshot, transport) {
   return { ...snapshot, stable: null, loading: false, error: CONNECTION_ERROR, status: null, transport };
+}
+
+/** Whether it still shows what a page saw that does not follow the server. @param {Snapshot} snapshot */
+export function isHeld({ transport, status }) {
+  return transport === "paused" && status !== null;
 }
 
 /** @param {Snapshot} snapshot @returns {"loading" | "stable" | "processing" | "unknown"} */

@@ -1,4 +1,4 @@
-import { BadFrame, moment, parseChange, parseHello, parseMessage, parseObject, parseStatus } from "./frames.js";
+import { BadFrame, moment, parseChange, parseConnection, parseHello, parseMessage, parseObject, parseStatus } from "./frames.js";
 import { Poll } from "./poll.js";
 import { Telling } from "./rows.js";
 import { BAD_FRAME, NOTHING_YET, lost } from "./snapshot.js";
@@ -102,9 +102,9 @@ export class Stream {
     });
     this.#on("heartbeat", (data) => this.#heartbeat(parseObject(data)));
     this.#on("connection", (data) => {
-      const listener = String(parseObject(data).listener);
+      const { listener, unread } = parseConnection(data);
       const { status } = this.snapshot;
-      this.#tell({ listener, ...(status && { status: { ...status, listener } }) });
+      this.#tell({ listener, unread, ...(status && { status: { ...status, listener } }) });
     });
     this.#on("hello", (data) => {
       const hello = parseHello(data);

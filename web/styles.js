@@ -127,6 +127,7 @@ export const WORK = `${bar(".work")}
 
 /** What every part of one topic starts from. */
 export const PART = `${UNSEEN}
+@media print { button, select, input, summary, [role="group"].filter { display: none !important; } }
 :host { display: block; container-type: inline-size; font-size: 1rem; font-weight: 400; line-height: 1.5; text-align: start; }
 header { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: 0 1rem; margin-bottom: .6rem; }
 :host([hidden]) { display: none; }
@@ -140,13 +141,34 @@ ul { list-style: none; }
 :focus-visible { outline: 2px solid light-dark(#185bff, #8fb2ff); outline-offset: 2px; }
 svg { flex: none; }
 .name { min-width: 0; overflow: hidden; font-weight: 550; text-overflow: ellipsis; white-space: nowrap; }
+.filter { display: flex; flex-wrap: wrap; gap: .4rem; margin-bottom: .6rem; }
+.filter input, .filter button, .more {
+  min-height: 2rem; padding: .1rem .7rem; border: 1px solid light-dark(#7a838e, #6b7683); border-radius: 6px; background: none; color: inherit;
+  font: inherit; font-size: .875rem;
+}
+.filter input { flex: 1 1 9rem; min-width: 0; max-width: 18rem; }
+.filter input::placeholder { color: light-dark(#5d6772, #a3adb8); opacity: 1; }
+.filter button { display: inline-flex; align-items: center; gap: .35em; border-color: light-dark(#d4d9df, #333b46); font-variant-numeric: tabular-nums; cursor: pointer; }
+.filter button:hover { background: light-dark(#f3f5f7, #1c222b); }
+.filter button[aria-pressed="true"] { border-color: light-dark(#1b2129, #e3e8ee); background: light-dark(#e9ecf0, #262d37); font-weight: 600; }
+.filter svg { width: 1rem; height: 1rem; color: var(--tone); }
+.more { margin-top: .6rem; cursor: pointer; }
+.filter .turning { animation: none; }
+.empty:empty { display: none; }
+[data-level="ok"] { --tone: light-dark(#068460, #60f4d3); }
+[data-level="critical"] { --tone: light-dark(#92000f, #ff8e9c); }
+[data-level="warning"] { --tone: light-dark(#a36a00, #fcab0b); }
+[data-level="processing"] { --tone: light-dark(#185bff, #8fb2ff); }
+[data-level="unknown"] { --tone: light-dark(#5d6772, #a3adb8); }
 [data-colour="green"] { --tone: light-dark(#068460, #60f4d3); }
 [data-colour="red"] { --tone: light-dark(#b00020, #ff8e9c); }
 [data-colour="yellow"] { --tone: light-dark(#a36a00, #fcc02b); }
 [data-colour="blue"] { --tone: light-dark(#185bff, #8fb2ff); }
 [data-colour="grey"] { --tone: light-dark(#5d6772, #a3adb8); }
 @media (prefers-reduced-motion: no-preference) {
-  .turning { animation: turn 1.6s linear infinite; transform-origin: 8px 8px; }
+  .turning, .spinner { animation: turn 1.6s linear infinite; transform-origin: 8px 8px; }
 }
 @keyframes turn { to { transform: rotate(1turn); } }
+@media print { .filter { display: none; } time::after { content: " (" attr(datetime) ")"; } }
+@media (forced-colors: active) { .filter button[aria-pressed="true"] { border: 2px solid Highlight; } .filter svg { color: ButtonText; } }
 `;

@@ -33,6 +33,7 @@ export function followWorker(worker, base, topics, deliver, otherwise) {
     clearTimeout(deadline);
     port.postMessage({ leave: true });
     port.close();
+    worker.onerror = port.onmessage = null;
   };
   worker.onerror = giveUp;
   port.onmessage = ({ data }) => {

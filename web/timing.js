@@ -16,6 +16,7 @@ export const TIMING = Object.freeze({
   catchUp: 2_000, // a heartbeat names a version that its state may take this long to bring
   rowsBusy: 5_000, // between two questions for the rows of a topic, while no stream tells them and something goes on
   rowsIdle: 30_000,
+  applications: 60_000, // between two questions for applications and their figures; for settled ones five times as long
   historyLeast: 5_000, // between two questions for a chart, however many changes come
   historyRest: 20, // times as long as the last answer took: a chart never keeps a server busy
   historyTimeout: 20_000,

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,11 @@ static void receive(struct client *c)
         }
     }
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (!draining && !c->answered) { /* refused, as where a queue was full: it comes again, as EventSource does */
+        close(c->descriptor);
+        begin(c, c - clients);
+        return;
+    }
     if (!draining) {
         fprintf(stderr, "the server ended a stream\n");
         exit(1);
@@ -114,8 +120,8 @@ static void turn(int timeout)
     for (int i = 0; i < n; i++) {
         struct client *c = &clients[events[i].data.u32];
         if (!c->asked && (events[i].events & EPOLLOUT)) {
-            if (write(c->descriptor, request, strlen(request)) < 0) fail("write");
-            c->asked = 1;
+            if (write(c->descriptor, request, strlen(request)) >= 0) c->asked = 1;
+            else if (errno != ECONNRESET && errno != EPIPE) fail("write");
         }
         if (!c->ended && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) receive(c);
     }
@@ -183,6 +189,7 @@ int main(int argc, char **argv)
     }
     port = atoi(argv[1]);
     needle = argv[3];
+    signal(SIGPIPE, SIG_IGN); /* who is refused is seen when it is read */
     snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", argv[2]);
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;

@@ -16,6 +16,7 @@ import uvloop
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from stability import operations, stream
 from stability.admission import Admission
 from stability.express import Express
 from stability.fanout import Fanout
@@ -25,7 +26,7 @@ from stability.metrics import Metrics
 from stability.server import DRAIN
 from stability.settings import load
 from stability.sockets import bind
-from stability.stream import offer, routes
+from stability.stream import offer
 
 TEXT = "what such a row has to say"
 
@@ -57,19 +58,13 @@ def main(port: int, frame: bytes, *, portable: bool, keys: int) -> None:
         number += 1
         hub.publish(topic, {key: Row("running", {"name": f"{TEXT}{number}"})}, datetime.now(UTC))
 
-    async def look() -> None:
-        pass
-
-    async def begun(_xid: int) -> bool:
-        return True
-
     async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, publish)
         hub.publish(topic, {str(n): Row("running", {"name": TEXT}) for n in range(keys)}, datetime.now(UTC))
         publish()
         admission, metrics = Admission(hub), Metrics()
         fanout = Fanout(hub, admission, metrics.chunks.inc)
-        app = Starlette(routes=[*routes(hub, [topic], admission, metrics, fanout, look=look, begun=begun)])
+        app = Starlette(routes=operations.routes(stream.operations(hub, [topic], admission, metrics, fanout)))
         http: Any = HttpToolsProtocol if portable else Express(offer(hub, admission, fanout, more=[], unless=[]))
         config = uvicorn.Config(
             app, http=http, log_config=None, lifespan="off", timeout_graceful_shutdown=DRAIN, timeout_keep_alive=60

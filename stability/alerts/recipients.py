@@ -6,6 +6,7 @@ import re
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from stability.errors import SettingError
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 VARIABLE: Final = "STABILITY_NOTIFY_URLS"
 PATIENCE: Final = 20.0  # seconds that a recipient may take to accept an alert
 _BETWEEN: Final = re.compile(r"[\s,]+(?=[A-Za-z][\w+.-]*://)")  # an address may have commas of its own
+_PIECES: Final = re.compile(r"[/:@?&=#,+;|<>]+")  # of an address, each of which may be a secret
+_SHORT: Final = 5  # characters
+# What an HTTP service says of a message, in the words of apprise; not of who sends it, to where, how often or when.
+_REFUSED: Final = re.compile(r"\berror=4(?!01|03|04|05|07|08|10|23|25|29)\d\d\b")
 _REMEDY: Final = "write addresses such as mailto://user:password@example.org or json://host/path, separated by spaces"
 
 
@@ -23,6 +28,7 @@ class Recipient:
 
     def __init__(self, url: str, channel: "apprise.Apprise") -> None:
         self.name = f"{url.partition('://')[0].lower()}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+        self._secrets = _secrets(url)
         self._channel = channel
         self._thread: threading.Thread | None = None
 
@@ -61,7 +67,12 @@ class Recipient:
         if result:
             return None
         said = [entry.message for entry in result.logs()]
-        return " ".join(said)[:300] or "it refused"
+        return self._secrets.sub("…", " ".join(said))[:300] or "it refused"
+
+
+def refused(reason: str) -> bool:
+    """Whether it was the message that was refused, such as one that is too long (413): another one may be accepted."""
+    return _REFUSED.search(reason) is not None
 
 
 def parse(urls: str) -> tuple[Recipient, ...]:
@@ -81,3 +92,26 @@ def _recipient(number: int, url: str, channel: "apprise.Apprise") -> Recipient:
         kind = url.partition("://")[0] if "://" in url else "without ://"
         raise SettingError(VARIABLE, f"address number {number} ({kind}) is none that apprise knows: {_REMEDY}.")
     return Recipient(url, channel)
+
+
+def _secrets(url: str) -> re.Pattern[str]:
+    """Whatever of an address may be a secret, in every way of writing it: in many the host is a token.
+
+    Words of a sentence that the address happens to have as well go with it.
+    """
+    rest = url.partition("://")[2]
+    pieces = {rest} | {piece for decoded in (rest, unquote(rest)) for piece in (decoded, *_PIECES.split(decoded))}
+    written = {way(piece) for piece in pieces for way in (str, unquote, unquote_plus, quote, quote_plus, _quoted)}
+    longest_first = sorted(filter(None, written), key=len, reverse=True)
+    # a short one within a word is a part of that word
+    return re.compile(
+        "|".join(
+            rf"(?<!\w){re.escape(piece)}(?!\w)" if len(piece) < _SHORT else re.escape(piece) for piece in longest_first
+        )
+        or "(?!)",
+        re.IGNORECASE,
+    )
+
+
+def _quoted(piece: str) -> str:
+    return quote(piece, safe="")

@@ -5,7 +5,10 @@ between a hint says that there is something.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Final, TypeVar
@@ -13,9 +16,10 @@ from typing import Final, TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from stability.alerts.outbox import Alert, Outbox
-from stability.alerts.recipients import PATIENCE, Recipient
+from stability.alerts.outbox import APART, Alert, Outbox
+from stability.alerts.recipients import PATIENCE, Recipient, refused
 from stability.backoff import Backoff
+from stability.contained import Contained
 from stability.database import reason
 from stability.frames import timestamp
 
@@ -82,11 +86,11 @@ class Sender:
         try:
             await self._patiently(lambda: self._outbox.begin(self._names))
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._tidy())
+                group.create_task(Contained("alerts: retention").run(self._tidy))
                 if self.recipients:
-                    group.create_task(self._watch())
+                    group.create_task(Contained("alerts: looks").run(self._watch))
                 for recipient in self.recipients:
-                    group.create_task(self._serve(recipient))
+                    group.create_task(Contained(f"alerts: {recipient.name}").run(partial(self._serve, recipient)))
         finally:
             self._at_work, self._left = False, monotonic()
             self._waiting(0)  # it is another server's to say
@@ -126,9 +130,41 @@ class Sender:
             if error is None:
                 await self._note_sent(alert, recipient.name, failing)
                 backoff.reset()
+            elif len(alert.ids) > 1 and refused(error):
+                error = await self._by_halves(recipient, alert, error, backoff, news=not failing)
             else:
                 await self._note_failed(alert, recipient.name, error, backoff.draw(), news=not failing)
             failing = error is not None
+
+    async def _by_halves(
+        self, recipient: Recipient, alert: Alert, error: str, backoff: Backoff, *, news: bool
+    ) -> str | None:
+        """Send in parts what was refused as one, so that a bad alert holds up no other; why some was refused, if any.
+
+        Where a few in a row are refused alone the recipient takes nothing at all. What is left then, or when others may
+        soon claim it, is tried again as anything that failed.
+        """
+        until, alone, met = monotonic() + LEASE - PATIENCE, 0, None
+        parts = _halves(alert.ids)
+        while parts and alone < APART and monotonic() < until:
+            ids = parts.pop()
+            part = await self._patiently(partial(self._outbox.part, ids))
+            said = await self.give(recipient, part) if part else None
+            if said is None and part:
+                await self._note_sent(part, recipient.name, failed=False)
+                alone = 0
+                backoff.reset()
+            elif said and len(ids) > 1 and refused(said):
+                parts += _halves(ids)
+            elif said and part:
+                await self._note_failed(part, recipient.name, said, backoff.draw(), news=news and not met)
+                met = error = said
+                alone = alone + 1 if refused(said) else APART
+        if rest := [one for ids in parts for one in ids]:
+            left = replace(alert, ids=tuple(rest))
+            await self._note_failed(left, recipient.name, error, backoff.draw(), news=news and not met)
+            met = error
+        return met
 
     async def _note_sent(self, alert: Alert, name: str, failed: bool) -> None:
         await self._patiently(lambda: self._outbox.sent(alert, name, self._names))
@@ -175,6 +211,12 @@ def link(alert: Alert, public_url: str | None) -> str | None:
     if alert.link and "://" in alert.link:
         return alert.link
     return f"{public_url.rstrip('/')}/{(alert.link or '').lstrip('/')}" if public_url else None
+
+
+def _halves(ids: Sequence[int]) -> list[Sequence[int]]:
+    """In any order: were it always the same, a few bad ones at one end could hold up all others."""
+    middle = len(ids) // 2
+    return random.sample([ids[:middle], ids[middle:]], 2)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

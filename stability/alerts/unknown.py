@@ -70,7 +70,7 @@ class Unknown:
         listener = change.row.fields.get("listener") if change and change.row else "lost"
         since = change.since if change else datetime.now(UTC)
         fact = f"The status of the system is unknown; the server's listener is {listener}"
-        alert = Alert(0, "system_unknown", "system", fact, since)
+        alert = Alert((), "system_unknown", "system", fact, since)
         if not await self._written(alert):
             _log.warning("the database is away: an alert is sent without it", alert=alert.kind)
             async with asyncio.TaskGroup() as group:

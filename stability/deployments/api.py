@@ -5,7 +5,7 @@ Which change of status is allowed the database decides, for this as for everybod
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field
@@ -42,6 +42,11 @@ class Item(Model):
     updated_at: Moment | None
     observed_at: Moment | None
     stale_after: Moment | None
+
+
+class _Seen(Model):
+    last_checked_at: Moment | None
+    status_since: Moment | None
 
 
 class All(Model):
@@ -91,10 +96,16 @@ def item(row: Mapping[str, Any], interval: float) -> Item:
     """A row of the table as it is told; `interval` is the seconds between two looks."""
     fields = stored(Item, row)
     fields |= {"name": row.get("name") or "", "status": row.get("status") or "unknown"}
-    fields["observed_at"] = observed = fields["last_checked_at"] or fields["updated_at"] or fields["created_at"]
+    fields["observed_at"] = observed = _observed(row) or fields["updated_at"] or fields["created_at"]
     if observed and row.get("status") in OBSERVED:
         fields["stale_after"] = observed + timedelta(seconds=STALE * interval)
     return Item.model_validate(fields)
+
+
+def _observed(row: Mapping[str, Any]) -> datetime | None:
+    """When it was looked at, or when somebody said what became of it: whichever is newer."""
+    moments = stored(_Seen, row).values()
+    return max((moment for moment in moments if moment), default=None)
 
 
 def operations(database: Database, settings: Settings) -> Sequence[Operation]:

@@ -3,16 +3,13 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
 
-import psycopg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from stability.backoff import Backoff
-from stability.database import Database, reason
+from stability.contained import Contained
+from stability.database import Database
 from stability.deployments import rows
 from stability.deployments.apart import apart
 from stability.deployments.prober import UNREACHABLE, Prober
@@ -24,6 +21,7 @@ from stability.settings import Settings
 
 LIVING: Final = ("running", "unhealthy", "stopped")
 HEARTBEAT: Final = 60.0  # seconds between two lines that say that it lives
+AGAIN: Final = 5.0  # seconds, at most, until what failed begins again
 GRACE: Final = 15.0  # seconds past its deadline until one that is on its way counts as forgotten
 WRITES: Final = 2  # at a time: the pool is that of all requests as well
 SPREAD: Final = 0.1  # of the time between two looks, over which the questions of one are spread
@@ -51,8 +49,9 @@ class HealthMonitor:
         """Watch for ever; returns only by cancellation, and at once then."""
         _log.info("HealthMonitor started", every=self._settings.probe_seconds)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_persistently("starts of deployments", self._starts.run))
-            group.create_task(_persistently("looks at deployments", self._rounds))
+            # the table says where to go on
+            group.create_task(Contained("deployments: starts", AGAIN).run(self._starts.run))
+            group.create_task(Contained("deployments: looks", AGAIN).run(self._rounds))
             group.create_task(self._beat())
 
     async def _beat(self) -> None:
@@ -139,23 +138,3 @@ class HealthMonitor:
         }.get((deployment.status, status), 1)
         self._in_a_row[deployment.id] = (status, times)
         return times >= wanted
-
-
-async def _persistently(what: str, act: Callable[[], Awaitable[None]]) -> None:
-    """Do it for ever, and again where the database failed it: the table says where to go on."""
-    backoff, failing = Backoff(0.25, 5.0), False
-    while True:
-        began = monotonic()
-        try:
-            await act()
-        except* (SQLAlchemyError, psycopg.Error, OSError) as failed:
-            failing = failing and monotonic() - began < HEARTBEAT
-            if not failing:
-                backoff.reset()
-                _log.warning("the database is waited for", what=what, reason=_why(failed))
-            failing = True
-        await asyncio.sleep(backoff.draw())
-
-
-def _why(failed: BaseException) -> str:
-    return _why(failed.exceptions[0]) if isinstance(failed, BaseExceptionGroup) else reason(failed)

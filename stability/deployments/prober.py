@@ -73,7 +73,7 @@ class Prober:
                 return await self._stopped(deployment)
             return await self._awake(deployment)
         except (MachineError, ForbiddenError) as error:
-            if not _seldom():
+            if _seldom():
                 _log.warning("a deployment cannot be looked at", deployment=deployment.id, reason=str(error))
             return None
 

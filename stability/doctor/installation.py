@@ -22,7 +22,11 @@ _LOCKED: Final = """
       JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid AND a.datname = pg_catalog.current_database()
      WHERE l.granted AND l.mode = 'AccessExclusiveLock'
 """
-# what an object of stability.problems() begins with, where that is not the name of the check
+_FINDINGS: Final = """
+    SELECT 'problem' AS level, object, problem, remedy FROM stability.problems()
+    UNION ALL SELECT 'warning', object, problem, remedy FROM stability.warnings()
+"""
+# what an object of either begins with, where that is not the name of the check
 _CHECKS: Final = {
     "setting": "two_phase_commit",
     "schema": "privilege",
@@ -85,16 +89,16 @@ async def _locks(conninfo: str) -> AsyncIterator[Finding]:
 
 
 async def _problems(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Finding]:
-    """What the database itself finds missing: triggers, indexes, grants."""
-    found = 0
+    """What the database itself finds missing: triggers, columns, indexes, grants; and what it warns of."""
+    problems = 0
     try:
         async with connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute("SELECT object, problem, remedy FROM stability.problems()")
+            await cursor.execute(_FINDINGS)
             async for row in cursor:
-                found += 1
+                problems += row["level"] == "problem"
                 kind = row["object"].partition(" ")[0]
                 fact = f"{row['object']}: {row['problem']}"
-                yield Finding(_CHECKS.get(kind, kind), "problem", fact, row["remedy"])
+                yield Finding(_CHECKS.get(kind, kind), row["level"], fact, row["remedy"])
     except psycopg.Error as error:
         yield Finding(
             "objects",
@@ -103,5 +107,5 @@ async def _problems(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[F
             "run `stability doctor` as the user that ran `stability migrate`",
         )
         return
-    if not found:
+    if not problems:
         yield Finding("objects", "ok", "Triggers, indexes and grants are in place.")

@@ -2,9 +2,15 @@
 
 from typing import Final
 
-from stability.monitors import deployments, executions, jobs
+from stability.monitors import applications, deployments, executions, jobs, services
 from stability.monitors.monitor import Around, Monitor
 
-MONITORS: Final[tuple[Monitor, ...]] = (jobs.MONITOR, executions.MONITOR, deployments.MONITOR)
+MONITORS: Final[tuple[Monitor, ...]] = (
+    jobs.MONITOR,
+    executions.MONITOR,
+    deployments.MONITOR,
+    applications.MONITOR,
+    services.MONITOR,
+)
 
 __all__ = ["MONITORS", "Around", "Monitor"]

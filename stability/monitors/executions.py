@@ -16,32 +16,28 @@ from stability.frames import compact, timestamp
 from stability.hub import Row
 from stability.monitors.monitor import Around, Look, Monitor, Reading
 from stability.operations import stored
-from stability.status_log import Transition
+from stability.retention import retention
+from stability.status_log import NAMED, Transition
 
 LATEST: Final = 20  # transitions that are told with the counts
 SWEEP: Final = 15.0  # seconds between two looks for executions that are overdue
 THOROUGH: Final = 3600.0  # seconds between two looks that go over all that is under way, not only what came since
-PRUNE: Final = 600.0  # seconds between two looks for rows of the log that are too old
 BATCH: Final = 1000  # rows that one transaction of a sweep changes at most
 STATUSES: Final = ("pending", "ready", "running", "finished", "failed", "cancelled")
 KEY: Final = ("executions", "log")
 
 # One statement is one snapshot: the newest row has the counts, whatever the table's size.
-_READ: Final = text("""
+_READ: Final = text(f"""
     SELECT clock_timestamp() AS as_of,
-           (SELECT coalesce(json_agg(l.l || jsonb_build_object('name', n.name) ORDER BY l.id DESC), '[]') FROM (
-                SELECT to_jsonb(s) AS l, s.id, s.execution_id FROM public.status_log AS s
-                 ORDER BY s.id DESC LIMIT :latest
-           ) AS l LEFT JOIN LATERAL (
-                SELECT to_jsonb(e) ->> 'name' AS name FROM public.executions AS e WHERE e.id = l.execution_id
-           ) AS n ON true) AS log
-""")
+           (SELECT coalesce(json_agg(r.told ORDER BY r.id DESC), '[]') FROM (
+                SELECT {NAMED} AS told, l.id FROM public.status_log AS l ORDER BY l.id DESC LIMIT :latest
+           ) AS r) AS log
+""")  # noqa: S608 -- constants
 _EXPIRE: Final = text("""
     SELECT statement_timestamp() AS looked, count(e.status_to) AS ended, count(*) - count(e.status_to) AS passed_over
       FROM stability.expire_executions(
            CAST(:deadlines AS jsonb), :grace, :cancelling, :batch, CAST(:seen AS timestamptz)) AS e
 """)
-_PRUNE: Final = text("SELECT stability.prune_status_log(:keep, :batch)")
 
 
 async def _read(connection: AsyncConnection, _look: Look) -> Reading:
@@ -50,8 +46,7 @@ async def _read(connection: AsyncConnection, _look: Look) -> Reading:
     newest = log[0] if log else {}
     counts = {status: newest.get(f"executions_{status}", 0) for status in STATUSES}
     busy = counts["pending"] or counts["ready"] or counts["running"]
-    latest = [_told(row) for row in log if row["status_from"] or row["status_to"]]
-    fields = {"counts": counts, "latest": latest}
+    fields = {"counts": counts, "latest": [_told(row) for row in log]}
     return Reading({KEY[1]: Row("processing" if busy else "ok", fields)}, found["as_of"])
 
 
@@ -61,7 +56,7 @@ def _told(row: dict[str, Any]) -> dict[str, object]:
         "id": moved.id,
         "timestamp": moved.timestamp and timestamp(moved.timestamp),
         "execution_id": moved.execution_id,
-        "name": row["name"],
+        "name": moved.name,
         "status_from": moved.status_from,
         "status_to": moved.status_to,
     }
@@ -78,7 +73,6 @@ def _duties(around: Around) -> Sequence[Duty]:
         "cancelling": cancelling or None,
         "batch": BATCH,
     }
-    retention = {"keep": timedelta(days=settings.execution_log_days), "batch": BATCH}
 
     async def expire() -> None:
         seen, thorough = None, -inf
@@ -89,12 +83,7 @@ def _duties(around: Around) -> Sequence[Duty]:
                 seen = await _expire(around, expiry, seen)
             await asyncio.sleep(SWEEP)
 
-    async def prune() -> None:
-        while True:
-            await _sweep(around, _PRUNE, retention)
-            await asyncio.sleep(PRUNE)
-
-    kept = [Duty("executions: retention", prune)] if settings.execution_log_days else []
+    kept = retention("executions", around.database, "prune_status_log", settings.execution_log_days)
     return [Duty("executions: deadlines", expire), *kept]
 
 
@@ -112,14 +101,6 @@ async def _expire(around: Around, values: dict[str, Any], seen: datetime | None)
             found = (await connection.execute(_EXPIRE, {**values, "seen": seen})).mappings().one()
         looked, complete, ended = looked or found["looked"], complete and not found["passed_over"], found["ended"]
     return looked if complete else seen
-
-
-async def _sweep(around: Around, statement: Any, values: dict[str, Any]) -> None:
-    """Small transactions, until one finds less than it may change."""
-    changed = BATCH
-    while changed >= BATCH:
-        async with around.database.writing() as connection:
-            changed = (await connection.execute(statement, values)).scalar_one()
 
 
 MONITOR: Final = Monitor(

@@ -6,9 +6,10 @@ from typing import Final
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stability import details
+from stability import details, history_api
 from stability.frames import SYSTEM
 from stability.hints import PROGRESS_CHANNEL, STABILITY_CHANNEL
+from stability.history import History
 from stability.hub import Row
 from stability.monitors.monitor import Look, Monitor, Reading
 from stability.register import Seen
@@ -60,5 +61,6 @@ MONITOR: Final = Monitor(
     channels=(STABILITY_CHANNEL, PROGRESS_CHANNEL),
     unproven=_unproven,
     works=lambda row: row.state == "processing",
-    operations=lambda around: details.operations(around.database),
+    operations=lambda around: [*details.operations(around.database), *history_api.operations(around.database)],
+    duties=lambda around: History(around.hub, around.database, around.settings.history_days).duties,
 )

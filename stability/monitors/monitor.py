@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stability.database import Database
@@ -43,11 +44,15 @@ def _stands(_row: Row) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What the operations and duties of a monitor work with; `hub` is what the refreshers have read, to be followed."""
+    """What the operations and duties of a monitor work with; `hub` is what the refreshers have read, to be followed.
+
+    `registry` takes figures of their own, which `/metrics` shows.
+    """
 
     database: Database
     settings: Settings
     hub: Hub
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,8 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.text import Text
 
-from stability import settings
-from stability.connection import masked
 from stability.errors import SettingError
-from stability.torture import Plan, any_seed, report, run
+from stability.torture.plan import Plan, any_seed
 
 
 def torture(  # noqa: PLR0913, PLR0917 -- options, given by name
@@ -30,6 +28,10 @@ def torture(  # noqa: PLR0913, PLR0917 -- options, given by name
     For a scratch server only. Plays random overlapping transactions, with faults, on real servers in databases of its
     own; and the naive design on the same ones beside ours. Exit 1 when ours was wrong.
     """
+    from stability import settings
+    from stability.torture import report
+    from stability.torture.playing import run
+
     plan = Plan(seed, histories, rereads, bound, lanes)
     plan.check()
     conninfo = settings.load(DATABASE_URL=dsn).conninfo or ""
@@ -49,6 +51,8 @@ def torture(  # noqa: PLR0913, PLR0917 -- options, given by name
 
 def _ask(conninfo: str, console: Console) -> None:
     """Go on only for somebody who says that the server is for this; raises SettingError for anybody else."""
+    from stability.connection import masked
+
     console.print(
         Text(
             f"This is for a scratch server only. On {masked(conninfo)} it makes databases of its own, keeps the whole"

@@ -74,6 +74,15 @@ def test_no_violation_in_trouble(serving: Serving, page: Page, axe: str, keep_pi
     assert {where: [] for where in found} == found
 
 
+def test_no_violation_in_what_may_be_asked(looked_at: tuple[Page, str], serving: Serving, axe: str) -> None:
+    """Closed, and with all of it open."""
+    page, _ = looked_at
+    page.goto(f"{serving.url}/docs")
+    closed = _violations(page, axe)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert [closed, _violations(page, axe)] == [[], []]
+
+
 def test_still(serving: Serving, sql: Sql, page: Page) -> None:
     """Who asked for less motion sees none."""
     page.emulate_media(reduced_motion="reduce")

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Sql
+from tests.fixtures.eventually import eventually
 from tests.fixtures.host import STREAMS, WEB, Host
 from tests.fixtures.host import Page as HostPage
 from tests.fixtures.postgres import Database
@@ -83,17 +84,34 @@ def test_phone(serving: Serving, sql: Sql, page: Page, keep_picture: Keep) -> No
     keep_picture(page, "modal-phone")
 
 
-def test_without_javascript(serving: Serving, browser: Browser, keep_picture: Keep) -> None:
-    """Without JavaScript the page says so, and leads to the state itself."""
+def test_without_javascript(serving: Serving, sql: Sql, browser: Browser, keep_picture: Keep) -> None:
+    """Without JavaScript the page tells the state as of its loading, says so, and leads to the state itself."""
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(serving.url)
-        note = page.locator("noscript p")
-        expect(note).to_be_visible()
-        expect(note).to_contain_text("follows the state with JavaScript, which is off")
+        state = page.locator("noscript .still")
+        expect(state).to_have_text(
+            re.compile(r"System Stable\s+as of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, reload for news")
+        )
+        expect(state).to_be_visible()
+        expect(page.locator("noscript > p").last).to_contain_text("follows the state with JavaScript, which is off")
         keep_picture(page, "page-without-javascript")
+        sql("INSERT INTO public.import_job (slug, state) VALUES ('a', 'approved')")
+        eventually(lambda: httpx.get(f"{serving.url}/api/system-status").json()["state"] == "processing")
+        page.reload()
+        expect(state).to_contain_text("Processing Data")
         page.get_by_role("link", name="The state as JSON").click()
-        assert json.loads(page.locator("body").inner_text())["state"] == "stable"
+        assert json.loads(page.locator("body").inner_text())["state"] == "processing"
+
+
+def test_printed(serving: Serving, page: Page) -> None:
+    """On paper the state has its moment, and nothing is there to be pressed."""
+    page.goto(serving.url)
+    expect(page.locator("system-status")).to_have_attribute("state", "stable")
+    page.emulate_media(media="print")
+    expect(page.locator("#printed")).to_be_visible()
+    expect(page.locator("#printed")).to_have_text(re.compile(r"System Stable as of .*\d\d:\d\d:\d\d"))
+    expect(page.locator("button:visible, select:visible, input:visible")).to_have_count(0)
 
 
 def test_copies_the_tag(serving: Serving, page: Page) -> None:
@@ -143,9 +161,9 @@ def test_reconnecting_is_told_after_five_seconds(scripted: Host, page: Page) -> 
         scripted.pages[path] = HostPage("away")
     stream.cut()
     expect(page.locator("system-status")).to_have_attribute("state", "unknown")
-    page.clock.run_for(4_900)
+    page.clock.run_for(2_500)  # on top of the time that this takes, since the clock goes on
     expect(transport).to_have_text("")
-    page.clock.run_for(200)
+    page.clock.run_for(2_600)
     expect(transport).to_have_text("Reconnecting...")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from stability.levels import level
 from tests.browser.test_accessibility import LOOKS, _violations
 from tests.fixtures.host import Host
 from tests.fixtures.host import Page as HostPage
@@ -91,6 +92,7 @@ def test_a_deployment_comes_up_and_goes(shown: Shown, page: Page) -> None:
         shown.deploy("1", "web", status)
         expect(part.locator(".status")).to_have_text(status)
         expect(part.locator(".chip")).to_have_attribute("data-colour", colour)
+        expect(part).to_have_attribute("state", level(status))
         if percent:
             expect(part.get_by_role("progressbar")).to_have_attribute("value", percent)
         else:
@@ -141,20 +143,24 @@ def test_a_server_that_lacks_a_topic(database: Database, page: Page) -> None:
         expect(page.locator("#executions")).to_be_hidden()
 
 
-def test_strict_policy_and_prefix(shown: Shown, host: Host, page: Page) -> None:
-    """Both work on a foreign page under `default-src 'self'` and below a prefix, without one breach."""
+def test_each_alone_under_a_strict_policy_and_a_prefix(shown: Shown, host: Host, page: Page) -> None:
+    """Each works by its one tag on a foreign page under `default-src 'self'` and below a prefix, without one breach."""
     page.add_init_script("window.breaches = []; addEventListener('securitypolicyviolation', () => breaches.push(1));")
     _fill(shown)
     host.upstream = shown.url
-    host.pages["/"] = HostPage(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A host page</title>'
-        '<script type="module" src="/status/deployments.js"></script>'
-        '<script type="module" src="/status/executions.js"></script></head>'
-        "<body><main><h1>Ours</h1><deployment-status></deployment-status><execution-status></execution-status></main>",
-        headers={"Content-Security-Policy": "default-src 'self'"},
-    )
-    page.goto(host.url)
-    expect(page.locator("deployment-status")).to_contain_text("billing")
+    for module, tag, something in (
+        ("deployments", "deployment-status", "billing"),
+        ("executions", "execution-status", "12,345"),
+    ):
+        host.pages["/"] = HostPage(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A host page</title>'
+            f'<script type="module" src="/status/{module}.js"></script></head>'
+            f"<body><main><h1>Ours</h1><{tag}></{tag}></main>",
+            headers={"Content-Security-Policy": "default-src 'self'"},
+        )
+        page.goto(host.url)
+        expect(page.locator(tag)).to_contain_text(something)
+        assert page.evaluate("breaches") == []
     expect(page.locator("execution-status path.running")).to_have_attribute("d", re.compile("H1000$"))
     assert page.evaluate("breaches") == []
 

@@ -73,3 +73,14 @@ def test_stopped_politely(start_server: Callable[..., Serving], page: Page) -> N
     start_server(port=port)
     _state(page, "stable")
     expect(page.locator("#since")).to_have_text(re.compile("^Changed "))
+
+
+def test_a_frozen_tab(serving: Serving, sql: Sql, page: Page) -> None:
+    """A tab that the browser froze, as it does with those of yesterday, tells the truth as soon as it is thawed."""
+    page.goto(serving.url)
+    _state(page, "stable")
+    session = page.context.new_cdp_session(page)
+    session.send("Page.setWebLifecycleState", {"state": "frozen"})
+    sql("INSERT INTO public.import_job (slug, state) VALUES ('at_night.csv', 'importing_data')")
+    session.send("Page.setWebLifecycleState", {"state": "active"})
+    _state(page, "processing")

@@ -1,13 +1,11 @@
 """All tabs of a browser share one connection, whatever the origin allows: HTTP/1.1 has six in all."""
 
-import re
 from collections.abc import Callable
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import Sql, page_with_the_tag
+from tests.browser.conftest import Sql, page_with_the_tag, streams
 from tests.fixtures.host import Host
 from tests.fixtures.server import Serving
 
@@ -38,19 +36,13 @@ def _forbidden_worker(host: Host, serving: Serving) -> str:
     return host.url
 
 
-def _streams(serving: Serving) -> int:
-    found = re.search(r"^stability_clients (\d+)", httpx.get(f"{serving.url}/metrics").text, re.MULTILINE)
-    assert found
-    return int(found[1])
-
-
 def _await_streams(page: Page, serving: Serving, expected: int) -> None:
-    """Wait for the server's own count, which it takes when a stream begins and ends."""
+    """Wait for the server's own count."""
     for _ in range(100):
-        if _streams(serving) == expected:
+        if streams(serving) == expected:
             return
         page.wait_for_timeout(100)
-    assert expected == _streams(serving)
+    assert expected == streams(serving)
 
 
 def _all(pages: list[Page], state: str) -> None:

@@ -16,6 +16,7 @@ from stability import cluster as folders
 from stability.frames import SYSTEM
 from stability.postgres import EmbeddedPostgres
 from stability.schema import migrate
+from tests.chaos import beside
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.verdict import Truth, Verdict, judge
 from tests.fixtures.apart import Apart
@@ -30,9 +31,10 @@ SEEN: Final = 1.0  # seconds that a server without any trouble may need to tell 
 LOST: Final = "listener lost, the state is unknown until it is back"
 UNREADABLE: Final = "cannot read the state"
 END: Final = {LOST: "listening", UNREADABLE: "reading the state again"}
-
-
+BUSY: Final = {"reads are slow; `stability doctor` may know why", "reads are fast again"}  # the machine's trouble
 BESIDE: Final = ("stability.duty", "stability.deployments", "stability.alerts")  # whose lines are not counted
+FORESEEN: Final = "failed, and begins again"
+BADGE: Final = ("listener", "reading system_stability", "streams", "subscribers", "heartbeat")  # the parts it rests on
 
 
 @dataclass
@@ -56,10 +58,11 @@ class Stage:
 
     @contextmanager
     def turning(self, *, stable: bool) -> Iterator[None]:
-        """The block commits what makes this the truth."""
+        """The block commits what makes this the truth; executions and deployments are written beside it."""
         began = time.monotonic()
         yield
         self.truths.append(Truth(began, time.monotonic(), stable))
+        beside.write(self.database.dsn)
 
     def await_rest(self) -> None:
         """Return once the server waits for hints."""
@@ -71,7 +74,10 @@ class Stage:
         return Counter(
             line["event"]
             for line in lines
-            if not line["logger"].startswith(BESIDE) and line.get("topic", SYSTEM[0]) == SYSTEM[0]
+            if not line["logger"].startswith(BESIDE)
+            and (line["event"] != FORESEEN or line["part"] in BADGE)
+            and line.get("topic", SYSTEM[0]) == SYSTEM[0]
+            and line["event"] not in BUSY
         )
 
     @contextmanager
@@ -81,8 +87,10 @@ class Stage:
         """Something breaks in the block; at its end the truth is shown, and what happened meanwhile is judged.
 
         The old state may outlive its truth by `stale` seconds, and no wrong state is shown otherwise. The beginning and
-        the end of each of `conditions` is logged once, and `news`, and nothing else but a read that was under way.
+        the end of each of `conditions` is logged once, and `news`, and nothing else but a read that was under way. The
+        log of executions and the pages agree with the tables in the end, and no deployment is left lying.
         """
+        beside.write(self.database.dsn)
         self.await_rest()
         self.truths = [replace(self.truths[-1], done=time.monotonic())]
         self.told = len(self.log.read_text().splitlines())
@@ -95,6 +103,7 @@ class Stage:
         assert verdict.stale <= stale
         met = {*conditions, *({UNREADABLE} & self.logged().keys())}
         eventually(lambda: self.logged() == Counter([*news, *met, *(END[condition] for condition in met)]))
+        beside.check(self.database.dsn, f"http://127.0.0.1:{self.way.port}")
 
 
 class Watch:
@@ -180,7 +189,7 @@ def staged_apart(database: Database, log: Path, apart: Apart) -> Iterator[Stage]
 @contextmanager
 def started(dsn: str, port: int, log: Path, **environment: str) -> Iterator[Serving]:
     """A server that appends what it logs to `log`."""
-    environment["STABILITY_LOG_FORMAT"] = "json"
+    environment |= {"STABILITY_LOG_FORMAT": "json", "STABILITY_SECRET_KEY": "known to all servers"}
     with log.open("a") as lines, serve(dsn, port=port, log=lines, **environment) as server:  # type: ignore[arg-type]
         yield server
 

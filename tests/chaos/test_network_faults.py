@@ -1,5 +1,6 @@
 """Faults between the server and those who look, and of the server itself."""
 
+from contextlib import ExitStack
 from typing import Final
 
 import pytest
@@ -46,13 +47,13 @@ def test_the_way_falls_silent(stage: Stage, page: Page) -> None:
 
 def test_the_server_is_killed(stage: Stage) -> None:
     """SIGKILL, and another start on the same port, while work begins."""
-    with stage.fault("server killed by SIGKILL", stale=RESET_WITHIN, news=["listening"]) as watch:
+    with ExitStack() as again, stage.fault("server killed by SIGKILL", stale=RESET_WITHIN, news=["listening"]) as watch:
         stage.server.process.kill()
         stage.server.process.wait()
         stage.work(begins=True)
         watch.unknown(RESET_WITHIN)
-        with started(stage.line.dsn(stage.database.server_dsn), stage.port, stage.log):
-            watch.repaired()
-            watch.truth(BACK_WITHIN)
-            stage.work(begins=False)
-            stage.onlooker.wait_for(True, GRACE)
+        again.enter_context(started(stage.line.dsn(stage.database.server_dsn), stage.port, stage.log))
+        watch.repaired()
+        watch.truth(BACK_WITHIN)
+        stage.work(begins=False)
+        stage.onlooker.wait_for(True, GRACE)

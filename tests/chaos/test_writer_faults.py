@@ -61,7 +61,7 @@ def test_triggers_dropped(stage: Stage) -> None:
         watch.truth(REREAD)
 
 
-@pytest.mark.parametrize("step", [HOUR, -HOUR])
+@pytest.mark.parametrize("step", [pytest.param(HOUR, marks=slow), -HOUR])
 @pytest.mark.parametrize("whose", ["database", pytest.param("server", marks=slow)])
 def test_a_stepped_clock(
     clock: Clock, *, whose: str, step: int, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

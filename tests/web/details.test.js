@@ -103,6 +103,19 @@ describe("the details", { timeout: 10_000 }, () => {
     assert.equal(asked(server) >= 2, true);
   });
 
+  test("are not fetched again for a hint that came before the page was paused", async (t) => {
+    const { server, hints, feed } = await opened(t);
+    const arrived = new Promise((resolve) => (server.answers[PATH] = resolve));
+    t.after(feed.subscribe(() => {}));
+    const response = await arrived;
+    hints.hint();
+    hints.tell({ transport: "paused" });
+    json(IDLE)(response);
+    await change(feed);
+    await pause(2 * QUICK.detailsLeast);
+    assert.equal(asked(server), 1);
+  });
+
   test("are left to the stream while it lives, and looked at while it does not and work goes on", async (t) => {
     const { server, hints, feed } = await opened(t);
     server.answers[PATH] = json(BUSY);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Feed } from "../../web/feed.js";
 import { ScriptedServer, json, status } from "./scripted-server.js";
 import { Watched } from "./watched.js";
 
@@ -176,6 +177,28 @@ describe("topics beside the state", TIMEOUT, () => {
     open.tells("connection", { listener: "live", since: "2026-01-01T00:00:00Z" });
     open.tells("heartbeat", { version: 0, build: "b2" });
     assert.ok(Number((await watched.shows({ build: "b2" })).rowsAt) >= Number(rowsAt));
+  });
+
+  test("may be one that the server cannot read, whatever it hears: its rows are as old as it says", async (t) => {
+    const { server, watched } = await begun(t);
+    const views = /** @type {import("../../web/feed.js").View[]} */ ([]);
+    const store = { base: "http://localhost/", rows: watched.stream.rows, subscribe: () => () => {}, get snapshot() { return watched.stream.snapshot; } };
+    const ask = { path: "api/things", parse: () => ({}), busy: () => false };
+    const feed = new Feed(/** @type {any} */ (store), "things", ask, (view) => views.push(view));
+    const shown = () => (feed.start(), feed.stop(), feed.view);
+    watched.stream.want(["things"]);
+    const open = await server.next();
+    tellAll(open, "a", { 1: 10 });
+    const { skew } = await stands(watched, "told");
+    assert.equal(shown().way, "live");
+    const since = "2026-01-01T00:00:00.000Z";
+    open.tells("connection", { listener: "live", since, unread: { things: since } });
+    await watched.meets(() => "things" in watched.stream.snapshot.unread);
+    assert.deepEqual([shown().way, shown().asOf, [...shown().rows.keys()]], ["lost", Date.parse(since) - skew, ["1"]]);
+    assert.equal(watched.stream.snapshot.stable, true);
+    open.tells("connection", { listener: "live", since });
+    await watched.meets(() => !("things" in watched.stream.snapshot.unread));
+    assert.equal(shown().way, "live");
   });
 
   for (const broken of ['{"epoch":1}', "[]", "{"]) {

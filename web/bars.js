@@ -1,0 +1,167 @@
+import { html, setAttributes, setText, svg } from "./dom.js";
+import { STATUSES, described, endOf, summary } from "./service-history.js";
+
+/**
+ * A service's last 24 hours in a row of stacked bars. Four paths that are made once and redrawn by their `d`, whatever the number
+ * of bars: passing, warning, critical, unknown, bottom to top. Where nobody looked nothing is drawn over the hatched ground.
+ *
+ * @typedef {import("./service-history.js").Past} Past
+ * @typedef {import("./service-history.js").Slot} Slot
+ */
+
+const WIDTH = 1_000; // of the picture's own units, stretched to the place there is
+const HEIGHT = 32; // the same, and px
+const LEAST = 2; // px of whatever is critical
+const HOVER = 150; // ms until the pointer is taken to mean something
+
+export class Bars {
+  #paths = STATUSES.map((name) => svg("path", { class: name }));
+  root = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", tabindex: 0, focusable: "true", class: "bars" }, ...this.#paths);
+  /** @type {Past | null} */ #past = null;
+  #name = "";
+  #seen = false;
+  #stale = false;
+
+  /** @param {Pointer} pointer */
+  constructor(pointer) {
+    pointer.serve(this);
+  }
+
+  get past() {
+    return this.#past;
+  }
+
+  /** @param {string} name @param {Past | null} past  null: not asked for yet */
+  show(name, past) {
+    if (name === this.#name && past === this.#past) return;
+    this.#name = name;
+    this.#past = past;
+    this.#stale = true;
+    setAttributes(this.root, { "aria-label": past ? summary(name, past) : `${name}: loading`, "data-loading": past === null });
+    if (this.#seen) this.#draw();
+  }
+
+  /** Nobody has to draw what is out of sight. @param {boolean} seen */
+  see(seen) {
+    this.#seen = seen;
+    if (seen && this.#stale) this.#draw();
+  }
+
+  #draw() {
+    this.#stale = false;
+    const drawings = this.#past ? drawn(this.#past) : STATUSES.map(() => "");
+    this.#paths.forEach((path, place) => setAttributes(path, { d: drawings[place] ?? "" }));
+  }
+}
+
+/** The `d` of each path; bars that are alike are one. @param {Past} past @returns {string[]} */
+export function drawn(past) {
+  const { slots, now } = past;
+  const start = slots[0]?.start ?? 0;
+  const x = (/** @type {number} */ at) => Math.round(((at - start) / Math.max(1, now - start)) * WIDTH * 10) / 10;
+  const d = STATUSES.map(() => "");
+  for (let place = 0; place < slots.length; ) {
+    const slot = /** @type {Slot} */ (slots[place]);
+    while (++place < slots.length && alike(/** @type {Slot} */ (slots[place]), slot));
+    if (slot.samples === 0) continue;
+    const [left, right] = [x(slot.start), x(endOf(past, place - 1))];
+    let y = HEIGHT;
+    heights(slot).forEach((height, status) => {
+      if (height > 0) d[status] += `M${left} ${round(y)}H${right}V${round((y -= height))}H${left}Z`;
+    });
+  }
+  return d;
+}
+
+/** @param {Slot} one @param {Slot} other */
+const alike = (one, other) => (one.samples === 0) === (other.samples === 0) && STATUSES.every((status) => one[status] === other[status]);
+
+/** How high each part of a bar is: as its share, but what is critical can always be seen. @param {Slot} slot */
+export function heights(slot) {
+  const total = STATUSES.reduce((sum, status) => sum + slot[status], 0);
+  if (total === 0) return STATUSES.map(() => 0);
+  const plain = STATUSES.map((status) => (slot[status] / total) * HEIGHT);
+  const critical = slot.critical > 0 ? Math.max(LEAST, (slot.critical / total) * HEIGHT) : 0;
+  const rest = HEIGHT - (slot.critical / total) * HEIGHT;
+  return plain.map((height, place) => (STATUSES[place] === "critical" ? critical : rest > 0 ? (height / rest) * (HEIGHT - critical) : 0));
+}
+
+/** @param {number} number */
+const round = (number) => Math.round(number * 10) / 10;
+
+/** What stands beside the pointer, or at the bar that the arrow keys reached: one for all charts of a table. */
+export class Pointer {
+  #bubble = html("div", { class: "bubble", hidden: true, "aria-hidden": "true" });
+  #spoken = html("p", { class: "unseen", role: "status" });
+  root = html("div", { class: "pointer" }, this.#bubble, this.#spoken);
+  /** @type {Bars | null} */ #at = null;
+  #place = -1;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #hovering;
+
+  /** @param {(bars: Bars) => void} chosen  somebody looks at these */
+  constructor(chosen) {
+    this.chosen = chosen;
+  }
+
+  /** @param {Bars} bars */
+  serve(bars) {
+    const { root } = bars;
+    root.addEventListener("pointermove", (event) => this.#hover(bars, /** @type {PointerEvent} */ (event)));
+    root.addEventListener("pointerleave", () => this.leave());
+    root.addEventListener("blur", () => this.leave());
+    root.addEventListener("focus", () => this.chosen(bars));
+    root.addEventListener("keydown", (event) => this.#key(bars, /** @type {KeyboardEvent} */ (event)));
+  }
+
+  leave() {
+    clearTimeout(this.#hovering);
+    this.#hovering = undefined;
+    this.#at = null;
+    this.#bubble.hidden = true;
+  }
+
+  /** @param {Bars} bars @param {PointerEvent} event */
+  #hover(bars, event) {
+    const { left, width } = bars.root.getBoundingClientRect();
+    const place = placeAt(bars.past, (event.clientX - left) / width);
+    if (this.#at === bars) return this.#point(bars, place);
+    clearTimeout(this.#hovering);
+    this.#hovering = setTimeout(() => this.#point(bars, place), HOVER);
+  }
+
+  /** @param {Bars} bars @param {KeyboardEvent} event */
+  #key(bars, event) {
+    const last = (bars.past?.slots.length ?? 0) - 1;
+    const at = this.#at === bars ? this.#place : last + 1;
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
+    if (event.key === "Escape") this.leave();
+    if (to === undefined || last < 0) return;
+    event.preventDefault();
+    this.#point(bars, Math.max(0, Math.min(last, to)));
+    setText(this.#spoken, this.#bubble.innerText.replaceAll("\n", ", "));
+  }
+
+  /** @param {Bars} bars @param {number} place */
+  #point(bars, place) {
+    const { past } = bars;
+    const slot = past?.slots[place];
+    if (!past || !slot) return this.leave();
+    this.#at = bars;
+    this.#place = place;
+    this.#bubble.replaceChildren(...described(past, place).map((line) => html("div", {}, line)));
+    this.#bubble.hidden = false;
+    const [chart, ground] = [bars.root.getBoundingClientRect(), this.root.getBoundingClientRect()];
+    const start = past.slots[0]?.start ?? 0;
+    const part = ((slot.start + endOf(past, place)) / 2 - start) / Math.max(1, past.now - start);
+    const wanted = chart.left - ground.left + part * chart.width - this.#bubble.offsetWidth / 2;
+    this.#bubble.style.left = `${Math.max(0, Math.min(ground.width - this.#bubble.offsetWidth, wanted))}px`;
+    this.#bubble.style.top = `${chart.top - ground.top - this.#bubble.offsetHeight - 4}px`;
+  }
+}
+
+/** @param {Past | null} past @param {number} part  of the width */
+function placeAt(past, part) {
+  if (!past) return -1;
+  const start = past.slots[0]?.start ?? 0;
+  return past.slots.findLastIndex((slot) => slot.start <= start + part * (past.now - start));
+}

@@ -1,0 +1,88 @@
+import { BadFrame, isRecord, moment, parseObject } from "./frames.js";
+
+/**
+ * How services were: the answers of GET /api/services/history, and what they say in words.
+ *
+ * @typedef {object} Slot
+ * @property {number} start  ms since 1970
+ * @property {number} passing  percent of the slot, like the others
+ * @property {number} warning
+ * @property {number} critical
+ * @property {number} unknown
+ * @property {number} samples  0: nobody looked
+ *
+ * @typedef {object} Past  of one service
+ * @property {readonly Slot[]} slots  in order; the last one is the present
+ * @property {number} length  of a slot, in ms
+ * @property {number} now  ms since 1970, by the server's clock
+ * @property {number} skew  ms that it is ahead of ours
+ */
+
+export const GRANULARITIES = Object.freeze([5, 15, 30, 60]); // minutes
+export const STATUSES = /** @type {const} */ (["passing", "warning", "critical", "unknown"]); // bottom to top
+const MINUTE = 60_000; // ms
+const TOLD = 3; // periods that are named
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const WHEN = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+
+/** @param {string} answer @returns {{ length: number, services: Map<string, Slot[]> }} */
+export function parseHistories(answer) {
+  const { granularity, services } = parseObject(answer);
+  if (!isRecord(services) || typeof granularity !== "number") throw new BadFrame("no histories");
+  const found = Object.entries(services).map(([key, slots]) => /** @type {const} */ ([key, Array.isArray(slots) ? slots.flatMap(slot) : []]));
+  return { length: granularity * MINUTE, services: new Map(found) };
+}
+
+/** @param {Record<string, unknown>} told @returns {Slot[]} */
+function slot(told) {
+  const start = moment(told.timestamp);
+  const share = (/** @type {string} */ status) => Number(told[status] ?? 0);
+  const shares = { passing: share("passing"), warning: share("warning"), critical: share("critical"), unknown: share("unknown") };
+  return start === null ? [] : [{ start, ...shares, samples: share("samples") }];
+}
+
+/** When a slot ends: the last one does now. @param {Past} past @param {number} place */
+export function endOf({ slots, length, now }, place) {
+  const start = slots[place]?.start ?? now;
+  return place === slots.length - 1 ? Math.max(start + 1, Math.min(start + length, now)) : start + length;
+}
+
+/** A slot in lines: when it was, then each status that there was. @param {Past} past @param {number} place @returns {string[]} */
+export function described(past, place) {
+  const found = past.slots[place];
+  if (!found) return [];
+  const when = `${WHEN.format(found.start - past.skew)} – ${CLOCK.format(endOf(past, place) - past.skew)}`;
+  if (found.samples === 0) return [when, "No samples"];
+  const shares = STATUSES.filter((status) => found[status] > 0).map((status) => `${title(status)}: ${found[status]}%`);
+  return [when, ...(shares.length ? shares : ["No samples"])];
+}
+
+/** @param {string} status */
+const title = (status) => status.charAt(0).toUpperCase() + status.slice(1);
+
+/** "web: 99.2 % passing over 24 h, 1 critical period 03:15–03:30". @param {string} name @param {Past} past */
+export function summary(name, past) {
+  const known = past.slots.filter(({ samples }) => samples > 0);
+  if (known.length === 0) return `${name}: nothing is known of the last 24 h`;
+  const share = known.reduce((sum, { passing }) => sum + passing, 0) / known.length;
+  const periods = criticalPeriods(past);
+  const told = periods.slice(0, TOLD).map(([from, to]) => `${CLOCK.format(from - past.skew)}–${CLOCK.format(to - past.skew)}`);
+  const more = periods.length > TOLD ? " and more" : "";
+  const critical = periods.length ? `${periods.length} critical ${periods.length === 1 ? "period" : "periods"} ${told.join(", ")}${more}` : "never critical";
+  const gaps = known.length < past.slots.length ? ", part of it not known" : "";
+  return `${name}: ${Math.floor(share * 10) / 10} % passing over 24 h, ${critical}${gaps}`;
+}
+
+/** Slots one after the other in which a service was critical. @param {Past} past @returns {[number, number][]} */
+function criticalPeriods(past) {
+  /** @type {[number, number][]} */
+  const periods = [];
+  let open = false;
+  past.slots.forEach(({ start, critical }, place) => {
+    const last = periods.at(-1);
+    if (critical > 0 && open && last) last[1] = endOf(past, place);
+    else if (critical > 0) periods.push([start, endOf(past, place)]);
+    open = critical > 0;
+  });
+  return periods;
+}
