@@ -26,8 +26,8 @@ from bench import clients, ground
 from bench.clients import Clients
 from bench.fanout import cpu, memory
 from bench.report import Column, Table, tell
-from stability import binaries
-from stability.schema import migrate
+from stability.postgres import binaries
+from stability.schema.migration import migrate
 
 CROWD: Final = 10_000
 PATH: Final = "/api/system-status/live"

@@ -91,7 +91,7 @@ def run(_port: int) -> None:
 
 
 def _migrate(dsn: str) -> None:
-    from stability.schema import migrate  # noqa: PLC0415 -- with Alembic, which no other part needs
+    from stability.schema.migration import migrate  # noqa: PLC0415 -- with Alembic, which no other part needs
 
     migrate(dsn, lambda _line: None)
 

@@ -24,7 +24,7 @@ import psycopg
 
 from bench import ground
 from bench.report import Column, Table, tell
-from stability.schema import migrate
+from stability.schema.migration import migrate
 
 ROUNDS = 2000
 SLOW_ROUNDS = 20  # of what takes half a second

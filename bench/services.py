@@ -73,7 +73,7 @@ def run(port: int) -> None:
 
 
 def _measured(port: int, services: int, days: int) -> list[float | None]:
-    from stability.schema import migrate  # noqa: PLC0415 -- with Alembic, which no other part needs
+    from stability.schema.migration import migrate  # noqa: PLC0415 -- with Alembic, which no other part needs
 
     with ground.database() as dsn, psycopg.connect(dsn, autocommit=True) as owner:
         migrate(dsn, lambda _line: None)

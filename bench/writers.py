@@ -20,7 +20,7 @@ import psycopg
 
 from bench import ground
 from bench.report import Column, Table, tell
-from stability import binaries
+from stability.postgres import binaries
 from stability.torture.naive import EVALUATE
 
 CLIENTS = (1, 4, 16, 64)

@@ -1,4 +1,4 @@
-"""Runs the revisions: inside the transaction of `stability.schema.migrate`, which re-applies sql/ after them."""
+"""Runs the revisions: inside the transaction of `schema.migration.migrate`, which re-applies sql/ after them."""
 
 from alembic import context
 

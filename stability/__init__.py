@@ -4,8 +4,9 @@
                                                                       │ reads committed rows              │
                                                                    database ◀──── details (on demand) ◀───┘
 
-`stream` says what a client has to be told, `protocol` hands its connection off, `fanout` writes to all of those;
-`express` lets a herd in that asks for nothing else than the badge.
+`stream` says what a client has to be told, `fanout` writes to all whose connections its `protocol` handed off, and its
+`express` lets a herd in that asks for nothing else than the badge. The modules beside this one are that flow and what
+joins it; every folder is one subject, and `http` what is asked beside the stream.
 
 The import rule: `database` and `hub` know no other part, but for how an error is `contained`; the listener gets
 callables, refresher and stream the hub. `app` joins the parts into a server, `direct` into a follower without one; only

@@ -11,22 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from stability import (
-    access,
-    answers,
-    asyncapi,
-    badges,
-    health,
-    hints,
-    openapi,
-    operations,
-    pages,
-    polling,
-    revision,
-    statuspage,
-    stream,
-)
-from stability.admission import Admission
+from stability import hints, stream
 from stability.alerts import TOPIC, Alerts
 from stability.announcer import Announcer
 from stability.contained import Contained
@@ -34,12 +19,15 @@ from stability.database import Database
 from stability.duty import Duties
 from stability.errors import SettingError
 from stability.fanout import Fanout
+from stability.fanout.admission import Admission
 from stability.frames import HEARTBEAT, LISTENER, SYSTEM, encode, timestamp
+from stability.http import access, answers, asyncapi, badges, health, openapi, operations, pages, polling, statuspage
+from stability.http.metrics import Metrics
 from stability.hub import Hub, Row
 from stability.listener import Listener
-from stability.metrics import Metrics
 from stability.monitors import MONITORS, Around, Monitor
 from stability.refresher import Refresher
+from stability.schema import revision
 from stability.settings import Settings, load
 
 Background: TypeAlias = Callable[[], Coroutine[Any, Any, None]]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stability import __version__
-from stability.commands import Direct, Host, Open, Port, Uds, Url, console, duration, say, settings_of, stderr, told
 from stability.demo.plan import Plan
 from stability.errors import DatabaseError, StabilityError
+from stability.terminal.commands import console, say, settings_of, stderr, told
+from stability.terminal.options import Direct, Host, Open, Port, Uds, Url, duration
 from stability.torture.command import torture
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def up(host: Host = None, port: Port = None, uds: Uds = None, browser: Open = Fa
     """
 
     from stability import run
-    from stability.welcome import welcome
+    from stability.terminal.welcome import welcome
 
     def started(running: "Running") -> None:
         welcome(console, running)
@@ -93,9 +94,11 @@ def migrate(
     """
     if drop_data and not uninstall:
         raise typer.BadParameter("it only goes with --uninstall.", param_hint="--drop-data")
-    from stability import connection, revision, schema
+    from stability import connection
     from stability.demo.carrying import clean
     from stability.demo.ledger import ForeignSchemaError
+    from stability.schema import migration as schema
+    from stability.schema import revision
 
     with told():
         settings = settings_of()
@@ -146,8 +149,8 @@ def watch(
 
     In a pipe it prints one line per change.
     """
-    from stability import watching
-    from stability.way import to_the_truth
+    from stability.terminal import watching
+    from stability.terminal.way import to_the_truth
 
     with told(), to_the_truth(settings_of(quiet=True), url, database=database) as (follow, where):
         asyncio.run(watching.watch(follow, console, where, as_json=as_json))
@@ -168,9 +171,9 @@ def wait(
     """
     from rich.text import Text
 
-    from stability import waiting
     from stability.sight import WORDS
-    from stability.way import to_the_truth
+    from stability.terminal import waiting
+    from stability.terminal.way import to_the_truth
 
     with told(), to_the_truth(settings_of(quiet=True), url, database=database, after=xid) as (follow, where):
         with stderr.status(f"Asking {where}") as status:
@@ -191,7 +194,7 @@ def sources() -> None:
     from rich.text import Text
 
     from stability import connection
-    from stability import sources as watched
+    from stability.schema import sources as watched
 
     with told(), connection.database_of(settings_of(quiet=True), start=False) as conninfo:
         found = asyncio.run(watched.read(conninfo))

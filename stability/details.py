@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from stability.database import Database, answered, reason
-from stability.operations import Error, Model, Operation
+from stability.http.operations import Error, Model, Operation
 
 SHOWN: Final = 100  # rows of each kind; the totals beside them are exact
 DEADLINE: Final = 5.0  # seconds until a database that does not answer is called away

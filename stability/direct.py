@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stability import hints, revision
+from stability import hints
 from stability.database import Database, connect, has_begun, reason
 from stability.errors import DatabaseError
 from stability.frames import SYSTEM, encode, status
@@ -22,6 +22,7 @@ from stability.listener import Listener
 from stability.monitors import jobs
 from stability.monitors.monitor import Look, Reading
 from stability.refresher import Refresher
+from stability.schema import revision
 from stability.settings import Settings
 from stability.sight import Sight, Tell
 from stability.snapshot import unbegun

@@ -16,20 +16,21 @@ import structlog
 import uvicorn
 from uvicorn.supervisors.statreload import StatReload
 
-from stability import logs, schema
+from stability import logs
 from stability.app import Background, Stability, create_app
 from stability.backoff import Backoff
 from stability.connection import database_of, opened
 from stability.contained import Contained
 from stability.database import connect, reason
-from stability.descriptors import room_for
 from stability.errors import AwayError, SettingError, StabilityError
 from stability.monitors import MONITORS
 from stability.postgres import EmbeddedPostgres
+from stability.schema import migration as schema
 from stability.server import Server
+from stability.server.descriptors import room_for
+from stability.server.sockets import bind, reserve
+from stability.server.workers import Workers
 from stability.settings import Settings
-from stability.sockets import bind, reserve
-from stability.workers import Workers
 
 BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest bound of the wait for a database that is away
 

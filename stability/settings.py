@@ -10,8 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from stability.allow import Allow, template
 from stability.applications.settings import ApplicationSettings
+from stability.deployments.allow import Allow, template
 from stability.durations import duration
 from stability.errors import SettingError
 from stability.services.settings import ServiceSettings

@@ -15,14 +15,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from stability.admission import RETURN, Admission
 from stability.errors import RequestError
 from stability.fanout import HANDOFF, Fanout
-from stability.feed import CONTROL, Badge, Feed, Offer
+from stability.fanout.admission import RETURN, Admission
+from stability.fanout.feed import CONTROL, Badge, Feed, Offer
 from stability.frames import LISTENER, bye, event, spread, timestamp
+from stability.http.metrics import Metrics
+from stability.http.operations import Error, Media, Model, Operation
 from stability.hub import Hub, Place
-from stability.metrics import Metrics
-from stability.operations import Error, Media, Model, Operation
 
 SEND_DEADLINE: Final = 60.0  # seconds until a client that does not read is given up where another server serves us
 LONGEST_NUMBER: Final = 15  # digits of a version that a client may name

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from stability import adoption
 from stability.errors import DatabaseError
 from stability.postgres import EmbeddedPostgres
-from stability.schema import migrate, uninstall
+from stability.schema import adoption
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents, incarnations
 from tests.fixtures.postgres import Database, dsn_for, fetch
 

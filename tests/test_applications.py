@@ -24,7 +24,7 @@ from stability.database import Database as Pool
 from stability.errors import SettingError
 from stability.monitors.applications import MONITOR
 from stability.monitors.monitor import Look
-from stability.schema import migrate, uninstall
+from stability.schema.migration import migrate, uninstall
 from stability.settings import load
 from tests.fixtures.catalogue import contents, incarnations
 from tests.fixtures.engine import Podman, http, pretending

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import httpx
 import jsonschema_rs
 
-from stability.asyncapi import EVENTS
+from stability.http.asyncapi import EVENTS
 from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch

@@ -12,8 +12,9 @@ import httpx
 import psycopg
 import pytest
 
-from stability import __version__, connection, resources, revision
+from stability import __version__, connection, resources
 from stability.postgres import dsn_of
+from stability.schema import revision
 from tests.fixtures.command import PATIENCE, environment, running, stability, terminal
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving, free_port
@@ -310,7 +311,7 @@ def test_reload_serves_the_new_code(database: Database, tmp_path: Path) -> None:
     with terminal(*options, DATABASE_URL=database.server_dsn, PYTHONPATH=str(tmp_path), PYTHONSAFEPATH="1") as server:
         server.read_until("listening")
         assert httpx.get(f"{url}/livez").json() == {"status": "ok"}
-        changed = tmp_path / "stability/health.py"
+        changed = tmp_path / "stability/http/health.py"
         changed.write_text(changed.read_text().replace('{"status": "ok"}', '{"status": "new"}'))
         deadline = time.monotonic() + PATIENCE
         while json.loads(httpx.get(f"{url}/livez", timeout=PATIENCE).text) != {"status": "new"}:

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from stability import watching
+from stability.terminal import watching
 from tests.fixtures.command import Terminal, environment, running, terminal
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving

@@ -14,10 +14,12 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stability import fanout, protocol, sockets
+from stability import fanout
 from stability.app import create_app
-from stability.express import Express
+from stability.fanout import protocol
+from stability.fanout.express import Express
 from stability.monitors import MONITORS
+from stability.server import sockets
 from stability.settings import load
 from tests.fixtures import things
 from tests.fixtures.follower import PATIENCE, Follower

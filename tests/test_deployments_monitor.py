@@ -195,7 +195,7 @@ async def test_alerts_are_written_with_the_change(database: Database) -> None:
 
 async def test_ids_may_be_of_any_type(empty_database: Database) -> None:
     """A host's table with uuids, and one with an enum for the status."""
-    from stability.schema import migrate  # noqa: PLC0415
+    from stability.schema.migration import migrate  # noqa: PLC0415
     from tests.fixtures.postgres import make_roles  # noqa: PLC0415
 
     fetch(

@@ -172,11 +172,11 @@ async def test_who_moves_it_meanwhile_wins(database: Database) -> None:
 
 PROGRAM = """
 import asyncio
-from stability.allow import Allow
+from stability.deployments.allow import Allow
 from stability.database import Database
 from stability.deployments.monitor import HealthMonitor
-from stability.machines import Machines
-from stability.outbound import Outbound
+from stability.deployments.machines import Machines
+from stability.deployments.outbound import Outbound
 from stability.settings import load
 
 async def main():

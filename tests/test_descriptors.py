@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stability.descriptors import SPARE
+from stability.server.descriptors import SPARE
+from stability.server.sockets import BACKLOG, bind
 from stability.settings import load
-from stability.sockets import BACKLOG, bind
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving, serve
@@ -48,7 +48,7 @@ def test_as_many_streams_as_descriptors(database: Database, tmp_path: Path, want
 def test_a_limit_below_what_is_spared_is_not_taken_for_none() -> None:
     """One stream, whatever was wished."""
     told = subprocess.run(
-        [sys.executable, "-c", "from stability.descriptors import room_for; print(room_for(0), room_for(9))"],
+        [sys.executable, "-c", "from stability.server.descriptors import room_for; print(room_for(0), room_for(9))"],
         preexec_fn=partial(resource.setrlimit, resource.RLIMIT_NOFILE, (SPARE, SPARE)),
         capture_output=True,
         text=True,

@@ -14,7 +14,7 @@ from stability.database import connect
 from stability.doctor import Finding, horizon, sessions
 from stability.doctor.sessions import Session
 from stability.postgres import EmbeddedPostgres
-from stability.schema import migrate
+from stability.schema.migration import migrate
 from tests.fixtures.examined import about, examine, troubles
 from tests.fixtures.postgres import Database, dsn_for, fetch
 

@@ -7,9 +7,9 @@ import pytest
 from alembic import command
 from sqlalchemy import NullPool, create_engine
 
-from stability import schema
 from stability.errors import DatabaseError
-from stability.schema import migrate, uninstall
+from stability.schema import migration as schema
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents
 from tests.fixtures.executions import check, log, truth
 from tests.fixtures.postgres import Database, fetch

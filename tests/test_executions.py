@@ -20,7 +20,7 @@ from stability.executions import (
     update_execution,
     update_execution_status_with_logging,
 )
-from stability.executions_api import Status
+from stability.executions.api import Status
 from stability.settings import load
 from tests.fixtures.executions import changes, counted, make
 from tests.fixtures.postgres import Database, fetch

@@ -16,9 +16,9 @@ from hypothesis.strategies import from_regex
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stability.app import create_app
-from stability.express import Door, Express, plain
+from stability.fanout.express import Door, Express, plain
+from stability.fanout.protocol import Protocol
 from stability.postgres import EmbeddedPostgres
-from stability.protocol import Protocol
 from stability.settings import load
 from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fresh

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stability.admission import Admission
 from stability.fanout import Connection, Fanout
-from stability.feed import Feed
+from stability.fanout.admission import Admission
+from stability.fanout.feed import Feed
 from stability.frames import encode
 from stability.hub import TURN, Hub, Place, Row
 from tests.fixtures.eventually import in_time

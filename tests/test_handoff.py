@@ -22,9 +22,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stability.app import create_app
-from stability.express import Express
 from stability.fanout import LONGEST_REMARK
-from stability.protocol import Protocol
+from stability.fanout.express import Express
+from stability.fanout.protocol import Protocol
 from stability.settings import load
 from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower

@@ -10,7 +10,7 @@ import pytest
 from stability.database import Database as Pool
 from stability.frames import SYSTEM, encode, timestamp
 from stability.history import History
-from stability.history_api import read
+from stability.history.api import read
 from stability.hub import Hub, Row
 from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fetch

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import psycopg
 import pytest
 
-from stability.asyncapi import EVENTS
 from stability.deployments.api import Status as Deployment
 from stability.executions import STATUSES
+from stability.http.asyncapi import EVENTS
 from stability.levels import LEVELS, Level, level, level_at, worst
 from tests.fixtures.node import run_node
 from tests.fixtures.postgres import Database

@@ -7,10 +7,10 @@ from time import monotonic
 
 import pytest
 
-from stability import machines as module
-from stability.allow import Allow
-from stability.machines import BusyError, Machine, MachineError, Machines, is_id, name_of, patiently
-from stability.outbound import Outbound
+from stability.deployments import machines as module
+from stability.deployments.allow import Allow
+from stability.deployments.machines import BusyError, Machine, MachineError, Machines, is_id, name_of, patiently
+from stability.deployments.outbound import Outbound
 from tests.fixtures.machines import APP, TOKEN, MachineApi, closed_port, machine_api
 
 

@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from stability import answers, openapi, operations
-from stability.operations import LONGEST_BODY, Id, Model, Moment, Operation, Text
+from stability.http import answers, openapi, operations
+from stability.http.operations import LONGEST_BODY, Id, Model, Moment, Operation, Text
 
 
 class Which(Model):

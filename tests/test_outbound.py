@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stability.allow import Allow
-from stability.outbound import Answer, ForbiddenError, Outbound, UnansweredError
+from stability.deployments.allow import Allow
+from stability.deployments.outbound import Answer, ForbiddenError, Outbound, UnansweredError
 from tests.fixtures.machines import closed_port, target
 
 HERE = Allow.parse(["127.0.0.1"])

@@ -12,7 +12,7 @@ from stability import hub, listener
 from stability.app import create_app
 from stability.errors import DatabaseError
 from stability.listener import DEAF
-from stability.schema import migrate
+from stability.schema.migration import migrate
 from stability.settings import load
 from tests.fixtures.command import stability
 from tests.fixtures.follower import Follower

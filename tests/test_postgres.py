@@ -13,9 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stability import binaries
 from stability.errors import EmbeddedError
-from stability.postgres import EmbeddedPostgres, dsn_of
+from stability.postgres import EmbeddedPostgres, binaries, dsn_of
 from tests.fixtures.postgres import Database
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")

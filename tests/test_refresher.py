@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
 from stability import database as pool
-from stability import refresher, revision
+from stability import refresher
 from stability.app import create_app
 from stability.frames import encode
 from stability.hub import Hub
 from stability.monitors import jobs
 from stability.monitors.monitor import Look, Reading
 from stability.refresher import READ_SHARE, SAMPLES, Refresher
+from stability.schema import revision
 from stability.settings import load
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch

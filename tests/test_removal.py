@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from stability import removal
 from stability.errors import DatabaseError
-from stability.schema import migrate, uninstall
+from stability.schema import removal
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents
 from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fetch

@@ -134,7 +134,7 @@ def test_a_database_that_comes_late(data_dir: Path) -> None:
 
 def test_serve_waits_for_the_schema(empty_database: Database) -> None:
     """On a database without our schema `serve` says unknown, and takes over once somebody migrates."""
-    from stability.schema import migrate  # noqa: PLC0415 -- as in the fixtures
+    from stability.schema.migration import migrate  # noqa: PLC0415 -- as in the fixtures
 
     with serve(empty_database.dsn, ready=False) as server:
         deadline = time.monotonic() + 20

@@ -7,10 +7,10 @@ from itertools import count
 import psycopg
 import pytest
 
-from stability import revision
 from stability.errors import DatabaseError
 from stability.postgres import EmbeddedPostgres
-from stability.schema import migrate, uninstall
+from stability.schema import revision
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents, incarnations
 from tests.fixtures.postgres import Database, dsn_for, fetch
 

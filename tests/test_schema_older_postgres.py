@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stability import binaries
-from stability.binaries import Binaries
-from stability.postgres import EmbeddedPostgres
-from stability.schema import migrate, uninstall
+from stability.postgres import EmbeddedPostgres, binaries
+from stability.postgres.binaries import Binaries
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents, incarnations
 from tests.fixtures.examined import examine
 from tests.fixtures.postgres import dsn_for, fetch

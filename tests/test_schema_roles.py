@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from stability.postgres import EmbeddedPostgres
-from stability.schema import migrate, uninstall
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.postgres import dsn_for, fetch
 
 OUR_ROLES = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'stability\\_%' ORDER BY 1"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from stability.schema import migrate, uninstall
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents
 from tests.fixtures.postgres import Database, fetch
 

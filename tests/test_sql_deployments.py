@@ -13,7 +13,7 @@ from stability import hints
 from stability.deployments import rows
 from stability.deployments.api import Status
 from stability.deployments.monitor import LIVING
-from stability.schema import migrate, uninstall
+from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents, incarnations
 from tests.fixtures.postgres import Database, fetch
 

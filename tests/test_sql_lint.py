@@ -12,7 +12,7 @@ SQUAWK = Path(sys.executable).parent / "squawk"
 SQL_FILES = sorted(folder("sql").glob("*.sql"))
 
 
-# `stability.schema.migrate` decides on both, once for all files
+# `stability.schema.migration.migrate` decides on both, once for all files
 ELSEWHERE = "require-lock-timeout,require-statement-timeout"
 
 

@@ -344,7 +344,7 @@ def test_hints_name_what_changed(database: Database, noon: datetime) -> None:
 
 def test_tables_of_somebody_elses_are_left_alone(empty_database: Database) -> None:
     """The rest of the system works; there are no services, and whoever observes is told why."""
-    from stability.schema import migrate, uninstall  # noqa: PLC0415 -- with Alembic
+    from stability.schema.migration import migrate, uninstall  # noqa: PLC0415 -- with Alembic
 
     fetch(empty_database.dsn, "CREATE TABLE public.services (id integer, price numeric)")
     migrate(empty_database.dsn)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from stability.schema import migrate
+from stability.schema.migration import migrate
 from tests.fixtures.postgres import WRITER_ROLE, Database, fetch
 
 PATIENCE = 5.0  # seconds

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from stability.errors import DatabaseError
-from stability.schema import migrate
+from stability.schema.migration import migrate
 from tests.fixtures.catalogue import contents, incarnations
 from tests.fixtures.postgres import Database, fetch
 

@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from stability.protocol import Protocol
+from stability.fanout.protocol import Protocol
 from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from stability import express, protocol
+from stability.fanout import express, protocol
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import serve
@@ -76,7 +76,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ("future", "lacking"),
     [
         (_FUTURE, "HttpToolsProtocol._unset_keepalive_if_required"),
-        ("import sys; sys.modules['stability.protocol'] = None", "stability.protocol"),
+        ("import sys; sys.modules['stability.fanout.protocol'] = None", "stability.fanout.protocol"),
     ],
     ids=["a name", "a module"],
 )

@@ -16,16 +16,17 @@ import uvloop
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from stability import operations, stream
-from stability.admission import Admission
-from stability.express import Express
+from stability import stream
 from stability.fanout import Fanout
+from stability.fanout.admission import Admission
+from stability.fanout.express import Express
 from stability.frames import SYSTEM, encode
+from stability.http import operations
+from stability.http.metrics import Metrics
 from stability.hub import Frames, Hub, Row
-from stability.metrics import Metrics
 from stability.server import DRAIN
+from stability.server.sockets import bind
 from stability.settings import load
-from stability.sockets import bind
 from stability.stream import offer
 
 TEXT = "what such a row has to say"

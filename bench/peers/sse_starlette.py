@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from stability.server import DRAIN
-from stability.sockets import BACKLOG
+from stability.server.sockets import BACKLOG
 
 queues: set[asyncio.Queue[str]] = set()
 

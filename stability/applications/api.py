@@ -13,7 +13,7 @@ from stability.applications.figures import Told
 from stability.applications.refresh import AWAY, Applications
 from stability.applications.rows import Application, Found
 from stability.applications.status import UNCERTAIN, is_status_fresh
-from stability.operations import Answer, Flag, Key, Model, Moment, Operation, stored
+from stability.http.operations import Answer, Flag, Key, Model, Moment, Operation, stored
 
 PATH: Final = "/api/applications"
 MINUTE: Final = 60.0  # seconds

@@ -8,7 +8,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from stability.operations import Model
+from stability.http.operations import Model
 
 WINDOW: Final = 3600.0  # seconds whose checks the rates are of
 FEWEST: Final = 20  # checks from which on a rate says something

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from stability.database import Database, reason
+from stability.http.operations import Model, Moment, stored
 from stability.logs import Seldom
-from stability.operations import Model, Moment, stored
 
 _ALL: Final = text("""
     SELECT clock_timestamp() AS asked,

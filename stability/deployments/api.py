@@ -17,7 +17,7 @@ from starlette.requests import Request
 from stability.database import Database
 from stability.deployments.starts import STARTING
 from stability.errors import RequestError
-from stability.operations import Answer, Error, JsonObject, Key, Model, Moment, Operation, Text, stored
+from stability.http.operations import Answer, Error, JsonObject, Key, Model, Moment, Operation, Text, stored
 from stability.settings import Settings
 
 PATH: Final = "/api/deployments"

@@ -12,11 +12,11 @@ from stability.contained import Contained
 from stability.database import Database
 from stability.deployments import rows
 from stability.deployments.apart import apart
+from stability.deployments.machines import TIMEOUT, Machines
+from stability.deployments.outbound import Outbound
 from stability.deployments.prober import UNREACHABLE, Prober
 from stability.deployments.rows import Deployment, Move
 from stability.deployments.starts import Starts, too_late
-from stability.machines import TIMEOUT, Machines
-from stability.outbound import Outbound
 from stability.settings import Settings
 
 LIVING: Final = ("running", "unhealthy", "stopped")

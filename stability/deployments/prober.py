@@ -5,10 +5,10 @@ from typing import Final
 import httpx
 import structlog
 
+from stability.deployments.machines import Machine, MachineError, Machines, is_id
+from stability.deployments.outbound import ForbiddenError, Outbound, UnansweredError
 from stability.deployments.rows import Deployment, Move
 from stability.logs import Seldom
-from stability.machines import Machine, MachineError, Machines, is_id
-from stability.outbound import ForbiddenError, Outbound, UnansweredError
 from stability.settings import Settings
 
 UNREACHABLE: Final = "Machine unreachable"

@@ -15,10 +15,10 @@ import structlog
 from stability.database import Database
 from stability.deployments import rows
 from stability.deployments.apart import apart
+from stability.deployments.machines import MachineError, Machines, name_of, patiently
+from stability.deployments.outbound import ForbiddenError
 from stability.deployments.prober import Prober
 from stability.deployments.rows import Deployment, Move
-from stability.machines import MachineError, Machines, name_of, patiently
-from stability.outbound import ForbiddenError
 from stability.settings import Settings
 
 CREATING: Final = "Creating Fly machine..."

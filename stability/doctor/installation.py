@@ -8,11 +8,11 @@ from psycopg.rows import dict_row
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from stability import revision
 from stability.database import SERVER_ROLE, STATEMENT_TIMEOUT, Database, reason
 from stability.doctor.entrance import entered
 from stability.doctor.finding import Finding
 from stability.errors import DatabaseError
+from stability.schema import revision
 
 _STATE: Final = text("SELECT source, count, more, error FROM stability.read_activity()")
 _LOCKED: Final = """

@@ -7,15 +7,15 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stability.allow import Allow
 from stability.deployments import api
+from stability.deployments.allow import Allow
 from stability.deployments.api import Item
+from stability.deployments.machines import Machines
 from stability.deployments.monitor import HealthMonitor
+from stability.deployments.outbound import Outbound
 from stability.duty import Duty
 from stability.hub import Row
-from stability.machines import Machines
 from stability.monitors.monitor import Around, Look, Monitor, Reading
-from stability.outbound import Outbound
 
 TOPIC: Final = "deployments"
 _READ: Final = text(f"""

@@ -10,14 +10,15 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stability import executions_api, status_log
 from stability.duty import Duty
+from stability.executions import api as executions_api
+from stability.executions import log as status_log
+from stability.executions.log import NAMED, Transition
 from stability.frames import compact, timestamp
+from stability.http.operations import stored
 from stability.hub import Row
 from stability.monitors.monitor import Around, Look, Monitor, Reading
-from stability.operations import stored
 from stability.retention import retention
-from stability.status_log import NAMED, Transition
 
 LATEST: Final = 20  # transitions that are told with the counts
 SWEEP: Final = 15.0  # seconds between two looks for executions that are overdue

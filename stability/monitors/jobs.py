@@ -6,10 +6,11 @@ from typing import Final
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stability import details, history_api
+from stability import details
 from stability.frames import SYSTEM
 from stability.hints import PROGRESS_CHANNEL, STABILITY_CHANNEL
 from stability.history import History
+from stability.history import api as history_api
 from stability.hub import Row
 from stability.monitors.monitor import Look, Monitor, Reading
 from stability.register import Seen

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stability.database import Database
 from stability.duty import Duty
+from stability.http.operations import Operation
 from stability.hub import Hub, Row
-from stability.operations import Operation
 from stability.register import Seen
 from stability.settings import Settings
 

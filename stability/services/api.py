@@ -19,7 +19,7 @@ from starlette.responses import Response
 from stability.database import Database, reason
 from stability.details import Shared
 from stability.errors import RequestError
-from stability.operations import Answer, Model, Moment, Operation, Text, stored
+from stability.http.operations import Answer, Model, Moment, Operation, Text, stored
 from stability.services import config
 from stability.services.config import GRANULARITIES, Choices
 from stability.services.records import PATIENCE, patience

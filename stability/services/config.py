@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from stability.operations import Answer, Model, Operation, whole
+from stability.http.operations import Answer, Model, Operation, whole
 from stability.services.settings import ServiceSettings
 
 COOKIE: Final = "stability_config"

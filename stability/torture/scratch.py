@@ -9,10 +9,10 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from stability import schema
 from stability.database import reason
 from stability.errors import DatabaseError
-from stability.removal import ROLES
+from stability.schema import migration as schema
+from stability.schema.removal import ROLES
 
 PREFIX: LiteralString = "stability_torture_"
 

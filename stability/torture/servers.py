@@ -16,8 +16,8 @@ import httpx
 import psycopg
 
 from stability import client
-from stability.account import die_with
 from stability.errors import StabilityError
+from stability.postgres.account import die_with
 from stability.torture.clients import Screen, page, terminal
 from stability.torture.script import SERVERS, Fault, Rest
 from stability.torture.truth import Span

@@ -12,10 +12,10 @@ from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from stability import cluster as folders
 from stability.frames import SYSTEM
 from stability.postgres import EmbeddedPostgres
-from stability.schema import migrate
+from stability.postgres import cluster as folders
+from stability.schema.migration import migrate
 from tests.chaos import beside
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.verdict import Truth, Verdict, judge

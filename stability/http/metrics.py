@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stability.contained import ERRORS
-from stability.operations import Media, Operation
+from stability.http.operations import Media, Operation
 
 _DELAYS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 # Of the process, whichever applications are in it: each one's registry shows it.

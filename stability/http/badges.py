@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from stability.frames import SYSTEM, timestamp
+from stability.http.operations import Media, Model, Moment, Operation
 from stability.hub import Hub
-from stability.operations import Media, Model, Moment, Operation
 
 State: TypeAlias = Literal["stable", "processing", "unknown"]
 

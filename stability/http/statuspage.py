@@ -6,10 +6,10 @@ from typing import Final, Literal, TypeAlias
 
 from starlette.requests import Request
 
+from stability.http.operations import Answer, Model, Moment, Operation
 from stability.hub import Hub
 from stability.levels import Level, level_at, worst
 from stability.monitors import Monitor
-from stability.operations import Answer, Model, Moment, Operation
 
 Indicator: TypeAlias = Literal["none", "minor", "major"]
 Operating: TypeAlias = Literal["operational", "degraded_performance", "partial_outage"]

@@ -19,10 +19,10 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from stability import adoption, removal
 from stability.database import completed
 from stability.errors import AwayError, DatabaseError
 from stability.resources import folder
+from stability.schema import adoption, removal
 
 LOCK: Final = 0x57AB1117  # of the advisory lock under which one migration of a database runs at a time
 LOCK_PATIENCE: Final = 900.0  # seconds that another migration may take

@@ -7,8 +7,8 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
-from stability import logkeeping
 from stability.errors import DatabaseError
+from stability.schema import logkeeping
 
 PATIENCE: Final = "30s"  # to lock a table, in attempts that nobody waits longer than 2 s for
 BUILD_PATIENCE: Final = "10min"  # a concurrent build waits for transactions older than itself, and nobody waits for it

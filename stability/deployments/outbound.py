@@ -16,7 +16,7 @@ from typing import Final
 
 import httpx
 
-from stability.allow import Address, Allow
+from stability.deployments.allow import Address, Allow
 from stability.errors import StabilityError
 
 RESOLVING: Final = 64  # names that are looked up at a time; one that hangs keeps a thread

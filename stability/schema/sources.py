@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from stability import revision
 from stability.database import Database, reason
 from stability.errors import DatabaseError
+from stability.schema import revision
 
 _READ = text("""
     SELECT s.name, s.relation, a.active, a.count, a.more, a.error

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from stability import __version__
-from stability.operations import Media, Operation
+from stability.http.operations import Media, Operation
 
 _TIME: Final = {"type": "string", "format": "date-time"}
 _STABLE: Final = {"type": ["boolean", "null"]}

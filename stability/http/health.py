@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from stability.frames import LISTENER, SYSTEM
+from stability.http.operations import Model, Operation
 from stability.hub import Hub, Row
-from stability.operations import Model, Operation
 
 _HEADERS: Final = {"Cache-Control": "no-store"}
 

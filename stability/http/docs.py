@@ -5,8 +5,8 @@ from html import escape
 from itertools import groupby
 from typing import Any, Final
 
-from stability.asyncapi import EVENTS
-from stability.pages import POLICY
+from stability.http.asyncapi import EVENTS
+from stability.http.pages import POLICY
 
 HEADERS: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": POLICY}
 _Schema = Mapping[str, Any]

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import structlog
 
-from stability.account import die_with
 from stability.backoff import Backoff
+from stability.postgres.account import die_with
 
 BACKOFF: Final = (0.25, 30.0)  # seconds, first and longest bound of the wait until a worker is started again
 STEADY: Final = 60.0  # seconds after which a crash counts as the first one again

@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from stability import __version__, binaries, connection
+from stability import __version__, connection
+from stability.postgres import binaries
 from stability.run import Running
 
 _BUSY = "INSERT INTO import_job (slug, state) VALUES ('hello', 'importing_data')"

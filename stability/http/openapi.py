@@ -8,9 +8,10 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from stability import __version__, docs
-from stability.access import is_open
-from stability.operations import JSON_SCHEMA, Described, Error, Media, Operation
+from stability import __version__
+from stability.http import docs
+from stability.http.access import is_open
+from stability.http.operations import JSON_SCHEMA, Described, Error, Media, Operation
 
 _Mode: TypeAlias = Literal["validation", "serialization"]
 _References: TypeAlias = Mapping[tuple[Any, _Mode], Mapping[str, Any]]

@@ -10,9 +10,9 @@ from typing import Final
 
 import httpx
 
-from stability.allow import Allow
+from stability.deployments.allow import Allow
+from stability.deployments.outbound import Answer, ForbiddenError, Outbound, UnansweredError
 from stability.errors import StabilityError
-from stability.outbound import Answer, ForbiddenError, Outbound, UnansweredError
 from stability.settings import Settings
 
 TIMEOUT: Final = 10.0  # seconds for one answer

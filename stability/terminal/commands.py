@@ -1,14 +1,12 @@
-"""What commands share: their options, where they print, and how an error is told."""
+"""What commands share: where they print, the settings, and how an error is told."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from stability import durations
 from stability.errors import SettingError, StabilityError
 
 if TYPE_CHECKING:
@@ -16,22 +14,6 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
-
-
-def duration(text: str) -> float:
-    """Seconds, for an option; raises BadParameter."""
-    try:
-        return durations.duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="STABILITY_HOST")]
-Port = Annotated[int | None, typer.Option(help="TCP port to listen on; 0 picks one.", show_default="STABILITY_PORT")]
-Uds = Annotated[Path | None, typer.Option(help="Unix socket to listen on instead.", show_default="STABILITY_UDS")]
-Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
-Url = Annotated[str | None, typer.Option(help="Server to follow.", show_default="STABILITY_URL, else the local one")]
-Direct = Annotated[bool, typer.Option("--database", help="Follow the database itself, without a server.")]
 
 
 @contextmanager

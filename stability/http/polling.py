@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from stability.errors import RequestError
 from stability.frames import SYSTEM, compact, etag, status
+from stability.http.operations import Error, Model, Moment, Operation
 from stability.hub import Change, Hub
-from stability.operations import Error, Model, Moment, Operation
 from stability.snapshot import unbegun
 
 LONGEST_WAIT: Final = 60.0  # seconds of one long poll

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
-from stability.admission import Admission
 from stability.contained import Contained
+from stability.fanout.admission import Admission
 from stability.frames import bye
 from stability.hub import Hub, Place
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from starlette.requests import Request
 
 from stability.database import Database
-from stability.operations import Answer, Flag, Model, Moment, Operation, stored
+from stability.http.operations import Answer, Flag, Model, Moment, Operation, stored
 
 PERIODS: Final = {
     "last_day": timedelta(days=1),

@@ -19,9 +19,9 @@ from urllib.parse import quote
 import psycopg
 import structlog
 
-from stability import binaries, cluster
-from stability.account import Account
 from stability.errors import EmbeddedError
+from stability.postgres import binaries, cluster
+from stability.postgres.account import Account
 
 DATABASE = "stability"
 START_PATIENCE = 60.0  # seconds; recovery after a crash may replay up to max_wal_size

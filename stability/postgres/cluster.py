@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from stability import binaries
-from stability.account import Account
-from stability.binaries import Binaries
 from stability.errors import EmbeddedError
+from stability.postgres import binaries
+from stability.postgres.account import Account
+from stability.postgres.binaries import Binaries
 
 SUPERUSER = "postgres"
 PORT = 5432  # only names the socket: nothing listens on the network

@@ -17,7 +17,19 @@ from stability.database import Database
 from stability.errors import ExecutionError, RequestError
 from stability.executions import cancelled
 from stability.frames import compact
-from stability.operations import Answer, Error, Json, JsonObject, Key, Model, Moment, Operation, Percent, Text, stored
+from stability.http.operations import (
+    Answer,
+    Error,
+    Json,
+    JsonObject,
+    Key,
+    Model,
+    Moment,
+    Operation,
+    Percent,
+    Text,
+    stored,
+)
 
 PATH: Final = "/api/v1/executions"
 Status: TypeAlias = Literal["PENDING", "READY", "RUNNING", "CANCELLING", "FINISHED", "FAILED", "CANCELLED"]

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from stability import __version__
-from stability.badges import TEXTS, told_by
+from stability.http.badges import TEXTS, told_by
 from stability.hub import Hub
 from stability.resources import folder
 

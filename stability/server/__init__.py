@@ -13,9 +13,9 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
-from stability.feed import Offer
+from stability.fanout.feed import Offer
+from stability.server.sockets import BACKLOG
 from stability.settings import Settings
-from stability.sockets import BACKLOG
 
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
 TICK: Final = 1.0  # seconds between two wake-ups for the Date header
@@ -90,7 +90,7 @@ class Server(uvicorn.Server):
 def _protocol(offer: Offer) -> Callable[..., asyncio.Protocol] | Literal["auto"]:
     """Ours, which begins streams and hands them off; uvicorn's own where this uvicorn is not one that we know."""
     try:
-        from stability import express, protocol  # noqa: PLC0415 -- what it imports may have gone from a new uvicorn
+        from stability.fanout import express, protocol  # noqa: PLC0415 -- uses what a new uvicorn may not have
     except ImportError as error:
         lacking = str(error)
     else:
