@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -198,6 +199,23 @@ async def test_a_digest_that_is_too_long_is_sent_in_parts(database: Database, we
     told = [line for lines in got for line in lines if line.isdigit()]
     assert sorted(map(int, told)) == list(range(1, 51))
     assert webhook.asked <= 2 * len(got)
+
+
+async def test_who_has_answered_may_be_asked_at_once(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asked it the last time may still be ending, which is not to hang."""
+    over = threading.Event()
+
+    class Lingering(threading.Thread):
+        def run(self) -> None:
+            super().run()
+            over.wait(10)
+
+    monkeypatch.setattr("stability.alerts.recipients.threading.Thread", Lingering)
+    (recipient,) = recipients.parse(webhook.url)
+    try:
+        assert [await recipient.give("title", "body", "info") for _ in range(3)] == [None, None, None]
+    finally:
+        over.set()
 
 
 async def test_a_bad_alert_of_many_holds_up_none_of_them(database: Database, webhook: Webhook) -> None:

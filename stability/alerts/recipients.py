@@ -43,6 +43,7 @@ class Recipient:
         outcome: asyncio.Future[str | None] = loop.create_future()
 
         def settle(said: str | None) -> None:
+            self._thread = None  # it may take a moment to end, and could pass for one that hangs
             if not outcome.done():
                 outcome.set_result(said)
 
