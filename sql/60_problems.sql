@@ -61,25 +61,13 @@ AS $$
     WHERE NOT w.present
 
     UNION ALL
-    SELECT format('%s %s of %s', lower(w.kind), w.name, w.relation), CASE
-            WHEN w.kind = 'COLUMN' THEN 'is missing: what it is to hold is neither kept nor told'
-            ELSE CASE
-                WHEN t.oid IS NULL THEN 'is missing'
-                WHEN t.tgenabled = 'D' THEN 'is disabled'
-                WHEN t.tgenabled <> 'A' THEN 'is not enabled ALWAYS, so that it sleeps in the replica role'
-                ELSE 'is not the trigger that Stability makes'
-            END || CASE
-                WHEN w.name LIKE 'stability\_keep\_%' THEN ': the rules of its rows are not kept'
-                WHEN w.name LIKE '%\_alerts' THEN ': nobody is alerted'
-                ELSE ': changes are seen only at the next periodic read'
-            END
-        END, 'run "stability migrate"'
-    FROM (
-        SELECT 'public.deployments' AS relation, d.* FROM stability.wanted_deployment_parts() AS d
-        UNION ALL
-        SELECT 'public.generated_applications', a.* FROM stability.wanted_application_parts() AS a
-    ) AS w
-    LEFT JOIN pg_trigger AS t ON w.kind = 'TRIGGER' AND t.tgrelid = to_regclass(w.relation) AND t.tgname = w.name
+    SELECT format('%s %s of %s', lower(w.kind), w.name, w.relation), w.problem || CASE
+            WHEN w.kind = 'COLUMN' THEN ': what it is to hold is neither kept nor told'
+            WHEN w.name LIKE 'stability\_keep\_%' THEN ': the rules of its rows are not kept'
+            WHEN w.name LIKE '%\_alerts' THEN ': nobody is alerted'
+            ELSE ': changes are seen only at the next periodic read'
+        END, CASE WHEN w.definition IS NULL THEN 'add or rename it, then run "stability migrate"' ELSE 'run "stability migrate"' END
+    FROM stability.wanted_parts() AS w
     WHERE NOT w.present
 
     UNION ALL

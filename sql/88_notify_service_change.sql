@@ -22,7 +22,7 @@ BEGIN
         SELECT jsonb_agg(c.key) INTO keys FROM changed AS c;
     END IF;
     IF keys IS NOT NULL THEN
-        PERFORM stability.tell_services(keys);
+        PERFORM stability.tell('services', keys);
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN

@@ -11,7 +11,7 @@ BEGIN
     WHERE (c.available OR c.reason IS DISTINCT FROM left(lose_consul.reason, 400))
       AND (NOT begun OR c.observer = lose_consul.observer);
     IF FOUND THEN
-        PERFORM stability.tell_services('["consul"]');
+        PERFORM stability.tell('services', '["consul"]');
     END IF;
 END
 $$;

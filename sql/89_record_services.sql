@@ -62,7 +62,7 @@ BEGIN
     UPDATE stability.consul AS c SET observer = record_services.observer, available = true, observed_at = moment,
         since = CASE WHEN known.available THEN c.since ELSE moment END, reason = NULL;
     IF whole THEN
-        PERFORM stability.tell_services('["consul"]');
+        PERFORM stability.tell('services', '["consul"]');
     END IF;
     RETURN true;
 END

@@ -29,7 +29,7 @@ BEGIN
     WHERE s.status = 'critical'
       AND s.status_since BETWEEN moment - greatest(interval '10 minutes', 3 * patience) AND moment - interval '30 seconds';
     UPDATE stability.consul SET observed_at = moment;
-    PERFORM stability.tell_services('["consul"]');
+    PERFORM stability.tell('services', '["consul"]');
     RETURN true;
 END
 $$;

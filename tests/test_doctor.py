@@ -183,6 +183,24 @@ PARTS: dict[str, tuple[str, str, str]] = {
         "column",
         "column metadata_json of public.generated_applications: is missing",
     ),
+    "a hint of services": (
+        "ALTER TABLE public.services DISABLE TRIGGER stability_services_deleted",
+        "trigger",
+        "trigger stability_services_deleted of public.services: is disabled: changes are seen only at the next",
+    ),
+    "a trigger as an earlier release made it": (
+        "DROP TRIGGER stability_services_inserted ON public.services;"
+        " CREATE TRIGGER stability_services_inserted AFTER INSERT ON public.services FOR EACH ROW"
+        " EXECUTE FUNCTION stability.notify_row_change('services');"
+        " COMMENT ON TRIGGER stability_services_inserted ON public.services IS 'pg-stability: an older one'",
+        "trigger",
+        "trigger stability_services_inserted of public.services: is not the trigger that Stability makes",
+    ),
+    "alerts of services": (
+        "DROP TRIGGER stability_service_alerts ON public.services",
+        "trigger",
+        "trigger stability_service_alerts of public.services: is missing: nobody is alerted",
+    ),
     "an index of applications": (
         "DROP INDEX ix_generated_applications_last_status_check",
         "index",
@@ -193,13 +211,26 @@ PARTS: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_missing_part_and_its_remedy(database: Database, part: str) -> None:
-    """What deployments and applications need of ours is told as the server sees it, and is there after the remedy."""
+    """What the monitors' tables need of ours is told as the server sees it, and is there after the remedy."""
     broken, check, fact = PARTS[part]
     fetch(database.dsn, broken)
     (trouble,) = troubles(await examine(database.server_dsn))
     assert (trouble.check, trouble.level, trouble.remedy) == (check, "problem", 'run "stability migrate"')
     assert trouble.fact.startswith(fact)
     assert stability("migrate", DATABASE_URL=database.dsn).returncode == 0
+    assert troubles(await examine(database.server_dsn)) == []
+
+
+async def test_a_column_that_only_its_owner_can_fill(database: Database) -> None:
+    """It is told with another remedy: no migration can make it."""
+    fetch(database.dsn, "ALTER TABLE public.deployments RENAME COLUMN name TO title")
+    found = troubles(await examine(database.server_dsn))
+    (trouble,) = [finding for finding in found if finding.check == "column"]
+    assert trouble.fact.startswith("column name of public.deployments: is missing")
+    assert trouble.remedy == 'add or rename it, then run "stability migrate"'
+    refused = stability("migrate", DATABASE_URL=database.dsn)
+    assert "public.deployments exists and has no column name; add or rename it first." in refused.stderr
+    fetch(database.dsn, "ALTER TABLE public.deployments RENAME COLUMN title TO name")
     assert troubles(await examine(database.server_dsn)) == []
 
 

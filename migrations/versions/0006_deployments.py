@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create it if it is absent; a host's own gets what it lacks from `stability.adopt_deployments()`."""
+    """Create it if it is absent; a host's own gets what it lacks from `stability.adopt()`."""
     if op.get_bind().exec_driver_sql("SELECT to_regclass('public.deployments') IS NULL").scalar_one() is not True:
         return
     op.execute("""

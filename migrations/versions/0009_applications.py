@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create it if it is absent; a host's own gets what it lacks from `stability.adopt_applications()`."""
+    """Create it if it is absent; a host's own gets what it lacks from `stability.adopt()`."""
     absent = "SELECT to_regclass('public.generated_applications') IS NULL"
     if op.get_bind().exec_driver_sql(absent).scalar_one() is not True:
         return

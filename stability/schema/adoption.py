@@ -55,18 +55,9 @@ _HOLD_UNTUNED: LiteralString = """
     SELECT stability.hold(array_agg(DISTINCT o.relation), 'SHARE UPDATE EXCLUSIVE', %s)
       FROM stability.obsolete_settings() o WHERE o.standing HAVING count(*) > 0
 """
-_DEPLOYMENTS_LACK: LiteralString = """
-    SELECT EXISTS (SELECT FROM stability.wanted_deployment_parts() w WHERE NOT w.present)
-        OR to_regclass('public.deployments') IS NOT NULL AND (
-           SELECT NOT bool_and(stability.has_column('public.deployments', n))
-             FROM unnest(ARRAY['id', 'name', 'status']) AS n)
-"""
-_APPLICATIONS_LACK: LiteralString = """
-    SELECT EXISTS (SELECT FROM stability.wanted_application_parts() w WHERE NOT w.present)
-        OR to_regclass('public.generated_applications') IS NOT NULL AND (
-           SELECT NOT bool_and(stability.has_column('public.generated_applications', n))
-             FROM unnest(ARRAY['id', 'model_slug', 'app_number']) AS n)
-"""
+_LACKING: LiteralString = (
+    "SELECT DISTINCT w.relation::text FROM stability.wanted_parts() w WHERE NOT w.present ORDER BY 1"
+)
 _HOLD: LiteralString = "SELECT stability.hold(ARRAY[%s::regclass], %s, %s)"
 _HOLD_FAMILY: LiteralString = """
     SELECT stability.hold(array_agg(f.member ORDER BY f.depth, f.member), %s, %s) FROM stability.family(%s) f
@@ -92,12 +83,9 @@ def adopt(connection: _Connection, tell: Callable[[str], None]) -> None:
     connection.execute("SELECT stability.register(c) FROM stability.candidates() c")
     _drop_obsolete(connection, tell)
     _tune(connection, tell)
-    if connection.execute(_DEPLOYMENTS_LACK).fetchone() == (True,):
-        tell("adopting public.deployments")
-        connection.execute("SELECT stability.adopt_deployments()")
-    if connection.execute(_APPLICATIONS_LACK).fetchone() == (True,):
-        tell("adopting public.generated_applications")
-        connection.execute("SELECT stability.adopt_applications()")
+    for (relation,) in connection.execute(_LACKING).fetchall():
+        tell(f"adopting {relation}")
+        connection.execute("SELECT stability.adopt(%s)", (relation,))
     _build_indexes(connection, tell)  # of columns that were missing
 
 
