@@ -10,15 +10,22 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET work_mem = '64MB'
 SET jit = off  -- compiling would take longer than the answer
+SET plan_cache_mode = force_custom_plan  -- one plan for one and for all of them would compare every slot with every other
+SET enable_nestloop = off  -- the same, where the planner takes the services for few
 AS $$
 #variable_conflict use_column
 DECLARE
     present CONSTANT timestamptz := clock_timestamp();
     newest CONSTANT timestamptz := stability.service_slot(present, minutes);
+    length CONSTANT integer := minutes * 60;  -- seconds
+    oldest CONSTANT timestamptz := newest - interval '24 hours' + make_interval(secs => length);
+    last CONSTANT integer := 86400 / length - 1;  -- slots are numbered from 0, the oldest
+    openings CONSTANT text[] := ARRAY(
+        SELECT '{"timestamp":"' || to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || '","passing":'
+        FROM generate_series(oldest, newest, make_interval(secs => length)) AS t ORDER BY t);
     most CONSTANT integer := CASE WHEN minutes < 15 THEN 1000 ELSE 3000 END;  -- services: 288,000 slots, some 30 MB
     one bigint;
     there bigint;
-    oldest CONSTANT timestamptz := newest - interval '24 hours' + make_interval(mins => minutes);
 BEGIN
     IF NOT stability.services_stand() THEN
         RETURN;
@@ -33,50 +40,42 @@ BEGIN
     RETURN QUERY
     WITH asked AS (
         SELECT s.number, s.key, s.status, s.last_seen FROM public.services AS s WHERE wanted IS NULL OR s.key = wanted
-    ), bins AS (
-        SELECT g AS slot, stability.service_slot(g, minutes) AS bin
-        FROM generate_series(oldest, present, interval '5 minutes') AS g
     ), pieces AS (
-        SELECT p.service, b.bin AS slot, p.passing, p.warning, p.critical, p.unknown, p.samples,
-            0 AS lasting
-        FROM stability.service_slots AS p JOIN bins AS b ON b.slot = p.slot
-        WHERE p.slot >= oldest AND (wanted IS NULL OR p.service = one)
+        SELECT p.service, floor(date_part('epoch', p.slot - oldest) / length)::integer AS slot,
+            p.passing, p.warning, p.critical, p.unknown, p.samples, 0 AS lasting
+        FROM stability.service_slots AS p
+        WHERE p.slot BETWEEN oldest AND present AND (wanted IS NULL OR p.service = one)
         UNION ALL
         SELECT l.number, l.slot, CASE l.status WHEN 'passing' THEN l.ms ELSE 0 END,
             CASE l.status WHEN 'warning' THEN l.ms ELSE 0 END, CASE l.status WHEN 'critical' THEN l.ms ELSE 0 END,
-            CASE l.status WHEN 'unknown' THEN l.ms ELSE 0 END, 0,
-            (l.slot = newest)::integer
+            CASE l.status WHEN 'unknown' THEN l.ms ELSE 0 END, 0, (l.slot = last)::integer
         FROM (
-            SELECT a.number, a.status, g AS slot, greatest(0, extract(epoch FROM
-                least(present, g + make_interval(mins => minutes)) - greatest(a.last_seen, g)) * 1000)::integer AS ms
+            SELECT a.number, a.status, n AS slot, greatest(0, 1000 * date_part('epoch',
+                least(present, oldest + make_interval(secs => length * (n + 1)))
+                - greatest(a.last_seen, oldest + make_interval(secs => length * n))))::integer AS ms
             FROM asked AS a
             JOIN stability.consul AS c ON c.available AND a.status <> 'gone' AND present - a.last_seen <= patience
             CROSS JOIN LATERAL generate_series(
-                stability.service_slot(a.last_seen, minutes), newest, make_interval(mins => minutes)) AS g
+                greatest(0, floor(date_part('epoch', a.last_seen - oldest) / length)::integer), last) AS n
         ) AS l
+        UNION ALL
+        SELECT a.number, n, 0, 0, 0, 0, 0, 0 FROM asked AS a CROSS JOIN generate_series(0, last) AS n
     ), slots AS (
         SELECT p.service, p.slot, sum(p.passing) AS passing, sum(p.warning) AS warning, sum(p.critical) AS critical,
             sum(p.unknown) AS unknown, nullif(sum(p.passing + p.warning + p.critical + p.unknown), 0)::float8 AS total,
             greatest(sum(p.samples), max(p.lasting)) AS samples
         FROM pieces AS p GROUP BY 1, 2
-    ), sampled AS (
-        SELECT p.service FROM slots AS p GROUP BY 1 HAVING sum(p.samples) > 0
-    ), said AS (
-        SELECT b AS slot, '{"timestamp":"' || to_char(b AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || '","passing":' AS opening
-        FROM generate_series(oldest, newest, make_interval(mins => minutes)) AS b
     )
-    SELECT a.key, '[' || coalesce(string_agg(
-        s.opening || CASE WHEN coalesce(p.samples, 0) = 0 OR p.total IS NULL
-            THEN '0,"warning":0,"critical":0,"unknown":0,"samples":' || coalesce(p.samples, 0) || '}'
+    SELECT a.key, CASE WHEN sum(p.samples) > 0 THEN '[' || string_agg(
+        openings[p.slot + 1] || CASE WHEN p.samples = 0 OR p.total IS NULL
+            THEN '0,"warning":0,"critical":0,"unknown":0,"samples":' || p.samples || '}'
             WHEN p.passing = p.total THEN '100,"warning":0,"critical":0,"unknown":0,"samples":' || p.samples || '}'
             ELSE round(1000 * p.passing / p.total) / 10 || ',"warning":' || round(1000 * p.warning / p.total) / 10
                 || ',"critical":' || round(1000 * p.critical / p.total) / 10
                 || ',"unknown":' || round(1000 * p.unknown / p.total) / 10 || ',"samples":' || p.samples || '}'
-        END, ',' ORDER BY s.slot), '') || ']'
+        END, ',' ORDER BY p.slot) || ']' ELSE '[]' END
     FROM asked AS a
-    LEFT JOIN sampled AS h ON h.service = a.number
-    LEFT JOIN said AS s ON h.service IS NOT NULL
-    LEFT JOIN slots AS p ON p.service = a.number AND p.slot = s.slot
+    JOIN slots AS p ON p.service = a.number
     GROUP BY a.key;
 END
 $$;
