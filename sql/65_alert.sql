@@ -19,9 +19,8 @@ BEGIN
         coalesce(left(alert.fact, 2000), ''), coalesce(alert.since, now()), left(alert.link, 2000))
     ON CONFLICT ON CONSTRAINT outbox_tells_an_occurrence_once DO NOTHING;
     IF FOUND AND pg_sequence_last_value(to_regclass('stability.alerts_awaited'))
-            > date_part('epoch', clock_timestamp()) * 1000000
-        AND current_setting('max_prepared_transactions') = '0' AND pg_notification_queue_usage() < 0.5 THEN
-        PERFORM pg_notify('stability_change', '{"topic":"alerts","ids":"all"}');
+            > date_part('epoch', clock_timestamp()) * 1000000 THEN
+        PERFORM stability.tell('alerts', '"all"');
     END IF;
 EXCEPTION WHEN OTHERS THEN
     NULL;

@@ -34,9 +34,7 @@ BEGIN
             coalesce(l.executions_running, 0)::bigint, coalesce(l.executions_finished, 0)::bigint,
             coalesce(l.executions_failed, 0)::bigint, coalesce(l.executions_cancelled, 0)::bigint)
     ON CONFLICT DO NOTHING;
-    IF current_setting('max_prepared_transactions') = '0' AND pg_notification_queue_usage() < 0.5 THEN
-        PERFORM pg_notify('stability_change', '{"topic":"executions","ids":"all"}');
-    END IF;
+    PERFORM stability.tell('executions', '"all"');
     RETURN NULL;
 END
 $$;

@@ -12,8 +12,6 @@ BEGIN
         executions_failed = s.executions_failed + lacked[5], executions_cancelled = s.executions_cancelled + lacked[6]
     FROM stability.kept AS k WHERE s.id >= k.corrected_from AND lacked <> '{0,0,0,0,0,0}';
     UPDATE stability.kept SET corrected_from = NULL;
-    IF current_setting('max_prepared_transactions') = '0' AND pg_notification_queue_usage() < 0.5 THEN
-        PERFORM pg_notify('stability_change', '{"topic":"executions","ids":"all"}');
-    END IF;
+    PERFORM stability.tell('executions', '"all"');
 END
 $$;

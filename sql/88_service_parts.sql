@@ -14,5 +14,5 @@ AS $$
         ('stability_service_alerts', 'AFTER UPDATE',
             'FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)', 'alert_service()')
     ) AS w (name, definition, manner, call)
-    WHERE stability.services_stand()
+    WHERE stability.services_are_ours()
 $$;

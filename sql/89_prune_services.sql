@@ -13,7 +13,7 @@ DECLARE
     deleted integer := 0;
     more integer;
 BEGIN
-    IF stability.services_stand() THEN
+    IF stability.services_are_ours() THEN
         SELECT coalesce(array_agg(g.number), '{}') INTO lost FROM (
             SELECT s.number FROM public.services AS s WHERE s.status = 'gone' ORDER BY s.last_seen DESC, s.number OFFSET most) AS g;
         DELETE FROM public.health_checks AS h WHERE h.id IN (

@@ -9,7 +9,7 @@ AS $$
 BEGIN
     as_of := clock_timestamp();
     services := '[]';
-    IF NOT stability.services_stand() THEN
+    IF NOT stability.services_are_ours() THEN
         consul := jsonb_build_object('available', false, 'since', NULL, 'observed_at', NULL,
             'reason', 'public.services or public.health_checks is somebody else''s');
         RETURN;

@@ -18,7 +18,7 @@ BEGIN
     IF NOT whole AND known.observer IS DISTINCT FROM record_services.observer THEN
         RETURN false;
     END IF;
-    IF NOT stability.services_stand() THEN
+    IF NOT stability.services_are_ours() THEN
         RAISE EXCEPTION 'public.services or public.health_checks is somebody else''s; rename it, then stability migrate.';
     END IF;
     moment := stability.service_moment(coalesce(moment, clock_timestamp()), known.observed_at, patience);

@@ -27,7 +27,7 @@ DECLARE
     one bigint;
     there bigint;
 BEGIN
-    IF NOT stability.services_stand() THEN
+    IF NOT stability.services_are_ours() THEN
         RETURN;
     END IF;
     SELECT count(*) INTO there FROM public.services AS s WHERE s.status <> 'gone' OR s.last_seen >= oldest;

@@ -31,7 +31,7 @@ BEGIN
             stability.alert(text, text, text, timestamptz, text), stability.look_for_stuck(interval),
             stability.deployment_transitions(), stability.with_engine(text, jsonb) TO stability_server;
         GRANT EXECUTE ON FUNCTION stability.record_services(jsonb, text[], boolean, text, interval, timestamptz),
-            stability.sample_services(text, interval, timestamptz), stability.services_there(), stability.lose_consul(text, text, boolean),
+            stability.sample_services(text, interval, timestamptz), stability.count_services(), stability.lose_consul(text, text, boolean),
             stability.read_services(text[]), stability.service_history(integer, interval, text),
             stability.prune_services(interval, integer) TO stability_server;
         GRANT SELECT, UPDATE, DELETE ON stability.outbox TO stability_server;

@@ -10,7 +10,7 @@ joins it; every folder is one subject, and `http` what is asked beside the strea
 
 The import rule: `database` and `hub` know no other part, but for how an error is `contained`; the listener gets
 callables, refresher and stream the hub. `app` joins the parts into a server, `direct` into a follower without one; only
-`run` owns processes. `monitors/` holds what is watched, `alerts` tells people who look at no page.
+`run` says which processes there are. `monitors/` holds what is watched, `alerts` tells people who look at no page.
 
 The recovery rule: whatever failed, the listener is replaced, LISTEN comes first, then the state is read, then it is
 pushed to the clients already connected. Start, reconnect and failover are one path; in between the state is unknown.

@@ -97,8 +97,7 @@ def migrate(
     from stability import connection
     from stability.demo.carrying import clean
     from stability.demo.ledger import ForeignSchemaError
-    from stability.schema import migration as schema
-    from stability.schema import revision
+    from stability.schema import migration, revision
 
     with told():
         settings = settings_of()
@@ -109,9 +108,9 @@ def migrate(
                         say("removed everything of the demo")
                 except ForeignSchemaError as error:
                     say(f"{error}; it stays")
-                schema.uninstall(conninfo, drop_data=drop_data, tell=say)
+                migration.uninstall(conninfo, drop_data=drop_data, tell=say)
             else:
-                schema.migrate(settings.listen_conninfo or conninfo, say)
+                migration.migrate(settings.listen_conninfo or conninfo, say)
                 say(f"the schema is at revision {revision.revisions()[0]}")
 
 
@@ -194,7 +193,7 @@ def sources() -> None:
     from rich.text import Text
 
     from stability import connection
-    from stability.schema import sources as watched
+    from stability.terminal import sources as watched
 
     with told(), connection.database_of(settings_of(quiet=True), start=False) as conninfo:
         found = asyncio.run(watched.read(conninfo))

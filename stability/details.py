@@ -1,8 +1,8 @@
 """The details behind the badge: what is in progress now, from one snapshot, read only when somebody opens them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 import structlog
 from sqlalchemy import text
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from stability.database import Database, answered, reason
 from stability.http.operations import Error, Model, Operation
+from stability.shared import Shared
 
 SHOWN: Final = 100  # rows of each kind; the totals beside them are exact
 DEADLINE: Final = 5.0  # seconds until a database that does not answer is called away
@@ -40,33 +41,6 @@ async def read(database: Database) -> Answer:
     """What is in progress, as `GET /api/system-status/details` tells it."""
     async with asyncio.timeout(DEADLINE), database.snapshot() as connection:
         return dict((await connection.execute(_DETAILS, {"shown": SHOWN})).mappings().one())
-
-
-_Told = TypeVar("_Told")
-
-
-class Shared(Generic[_Told]):
-    """One answer for everybody who asked before it was begun, and one at a time: a crowd costs what one asker costs.
-
-    Who asks while an answer is under way waits for the next: this one may be older than what made them ask.
-    """
-
-    def __init__(self, ask: Callable[[], Awaitable[_Told]]) -> None:
-        self._ask = ask
-        self._running: asyncio.Task[_Told] | None = None
-        self._next: asyncio.Task[_Told] | None = None
-
-    async def __call__(self) -> _Told:
-        """The answer, or the error that it ended with."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._after(self._running))
-        return await asyncio.shield(self._next)
-
-    async def _after(self, before: asyncio.Task[_Told] | None) -> _Told:
-        if before and not before.done():
-            await asyncio.wait([before])
-        self._running, self._next = self._next, None
-        return await self._ask()
 
 
 # Adopted tables have the types that their owners chose.

@@ -1,4 +1,4 @@
-"""Every error a user can meet, as one small tree; each message names the value and says what to do next.
+"""What a person can mend, as one small tree; each message names the value and says what to do next.
 
 StabilityError
 ├── SettingError        a setting or an option is wrong: exit status 2
@@ -7,9 +7,10 @@ StabilityError
 │   ├── ContendedError  somebody else changed the same at the same time: trying again helps
 │   └── EmbeddedError   the Postgres that we start ourselves cannot be started
 ├── ExecutionError      an execution that is not there, or cannot become what is asked
-├── EngineError         `applications.engine`: the container engine is away, refuses, or answers nonsense
 ├── RequestError        an HTTP request that is refused, too early, or outlasted by what it waits for: its `status`
 └── RefusedError        `client`: what answers at an address is no Stability server
+
+Errors that only one folder raises and cures stand there: those of engine, Consul and machine API, and of the demo.
 """
 
 
@@ -33,6 +34,10 @@ class EmbeddedError(DatabaseError):
     """The embedded Postgres cannot be started or stopped."""
 
 
+class AwayError(DatabaseError):
+    """The database is away, or went away: it may come back."""
+
+
 class ContendedError(DatabaseError):
     """Somebody else changed the same at the same time; nothing is changed, and trying again helps."""
 
@@ -47,7 +52,3 @@ class RequestError(StabilityError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
-
-
-class AwayError(DatabaseError):
-    """The database is away, or went away: it may come back."""

@@ -25,7 +25,7 @@ from stability.database import connect, reason
 from stability.errors import AwayError, SettingError, StabilityError
 from stability.monitors import MONITORS
 from stability.postgres import EmbeddedPostgres
-from stability.schema import migration as schema
+from stability.schema import migration
 from stability.server import Server
 from stability.server.descriptors import room_for
 from stability.server.sockets import bind, reserve
@@ -164,7 +164,7 @@ async def _migrated(conninfo: str) -> None:
     while True:
         await _reached(conninfo)
         try:
-            await _in_a_thread(partial(schema.migrate, conninfo))
+            await _in_a_thread(partial(migration.migrate, conninfo))
         except AwayError as error:
             _log.warning("the database went away during the migration, which begins again", reason=str(error))
         else:

@@ -18,7 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from stability.errors import RequestError
 from stability.fanout import HANDOFF, Fanout
 from stability.fanout.admission import RETURN, Admission
-from stability.fanout.feed import CONTROL, Badge, Feed, Offer
+from stability.fanout.feed import CONTROL, Badge, Feed
+from stability.fanout.offer import Offer
 from stability.frames import LISTENER, bye, event, spread, timestamp
 from stability.http.metrics import Metrics
 from stability.http.operations import Error, Media, Model, Operation

@@ -6,7 +6,8 @@ import httpx
 import psycopg
 import pytest
 
-from stability.details import Answer, Shared
+from stability.details import Answer
+from stability.shared import Shared
 from tests.fixtures.postgres import Database
 
 DETAILS = "/api/system-status/details"

@@ -8,7 +8,7 @@ from alembic import command
 from sqlalchemy import NullPool, create_engine
 
 from stability.errors import DatabaseError
-from stability.schema import migration as schema
+from stability.schema import migration
 from stability.schema.migration import migrate, uninstall
 from tests.fixtures.catalogue import contents
 from tests.fixtures.executions import check, log, truth
@@ -171,7 +171,7 @@ def revise(database: Database, to: str) -> None:
     """Run the revisions down or up, as somebody does who takes a release back."""
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.dsn), poolclass=NullPool)
     with engine.begin() as connection:
-        config = schema._config()
+        config = migration._config()
         config.attributes["connection"] = connection
         (command.downgrade if to < "0005" else command.upgrade)(config, to)
 

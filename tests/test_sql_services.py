@@ -288,7 +288,7 @@ def test_thousands_are_sampled_in_the_time_of_one_statement(database: Database) 
         for _ in range(2):
             connection.execute("SELECT stability.record_services(%s, '{}', true, 'me', %s)", (told, PATIENCE))
             connection.execute("SELECT stability.sample_services('me', %s)", (PATIENCE,))
-        assert connection.execute("SELECT stability.services_there()").fetchone() == (5_000,)
+        assert connection.execute("SELECT stability.count_services()").fetchone() == (5_000,)
 
 
 def test_what_is_too_old_goes_in_small_batches(database: Database, noon: datetime) -> None:

@@ -28,7 +28,7 @@ exec(spec.loader.get_source(spec.name).replace("_unset_keepalive_if_required", "
 
 
 def test_this_uvicorn_has_all_of_it() -> None:
-    """Else: adapt protocol.py and server.py to this version, or leave it out of the range in pyproject.toml."""
+    """Else: adapt `fanout.protocol` and `server` to this version, or leave it out of the range in pyproject.toml."""
     assert protocol.missing() == []
     wanted = {
         uvicorn.Server: {

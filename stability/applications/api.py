@@ -188,7 +188,7 @@ def _age(checked: datetime | None, now: datetime) -> float | None:
 
 
 def _cached(applications: Applications, application: Application, now: datetime) -> Status:
-    boxes = [_box(one) for one in application.answer]
+    boxes = [_box(one) for one in application.containers]
     has_file = applications.places.has_file(application.model_slug, application.app_number)
     connected = applications.connected is not False
     return _status(applications, application, now, application.status, boxes, bool(has_file), connected)

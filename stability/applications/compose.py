@@ -22,7 +22,7 @@ def normalised(project: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Both, as the settings say."""
+    """Where an application's compose file lies, and what its project is called, by the settings' templates."""
 
     root: Path | None
     file: str
@@ -30,7 +30,7 @@ class Places:
 
     @classmethod
     def of(cls, settings: ApplicationSettings) -> "Places":
-        """As the settings say."""
+        """Those of the settings."""
         return cls(settings.applications_root, settings.applications_file, settings.applications_project)
 
     def project(self, model_slug: str, app_number: int) -> str:

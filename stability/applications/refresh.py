@@ -16,8 +16,8 @@ from stability.applications.figures import Figures
 from stability.applications.rows import Application, Found, Seen
 from stability.applications.status import UNCERTAIN, Container, determine_docker_status
 from stability.database import Database
-from stability.details import Shared
 from stability.settings import Settings
+from stability.shared import Shared
 
 AWAY: Final = "Docker is not reachable"
 _ALERT: Final = text("""

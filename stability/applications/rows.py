@@ -67,7 +67,7 @@ class Application(Model):
         return self.container_status or "unknown"
 
     @property
-    def answer(self) -> Sequence[Mapping[str, Any]]:
+    def containers(self) -> Sequence[Mapping[str, Any]]:
         """Its containers, as the engine listed them last."""
         metadata = self.metadata_json
         try:

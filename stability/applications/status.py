@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-STATUSES: Final = ("running", "stopped", "not_created", "no_compose", "unknown")
 UNCERTAIN: Final = frozenset({"unknown", "no_compose"})
 _EXIT_ZERO: Final = re.compile(r"Exited \(0\)")
 _DONE: Final = frozenset({"", "no", "on-failure"})

@@ -1,4 +1,4 @@
-"""Sessions that hold up others: the notification queue, the lock of commits that notify, and old snapshots."""
+"""Sessions that hold up others: the notification queue, the lock of commits that notify, and what is hidden of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -10,10 +10,11 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from stability.contained import Contained
 from stability.fanout.admission import Admission
+from stability.fanout.feed import Feed
 from stability.frames import bye
 from stability.hub import Hub, Place
 
@@ -27,21 +28,6 @@ _END: Final = b"0\r\n\r\n"  # the chunk after which HTTP/1.1 has no more
 # What follows a place: one chunk, the place after it, and whether there is more to tell then.
 _Next: TypeAlias = tuple[bytes, Place, bool]
 _NOBODY: Final = Place(frozenset())  # where nobody is
-
-
-class Feed(Protocol):
-    """What one client has yet to be told."""
-
-    place: Place
-    address: str
-    """Where the client is."""
-
-    @property
-    def live(self) -> bool:
-        """Whether its place says all: two at the same place have the same to hear, and are at the same one after it."""
-
-    def read(self) -> bytes:
-        """The next frames, or nothing when there is no news; moves on."""
 
 
 class Fanout:

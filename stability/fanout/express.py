@@ -14,7 +14,7 @@ from typing import Any, Final
 from uvicorn.server import ServerState
 
 from stability.fanout import Connection, chunk_of, protocol
-from stability.fanout.feed import Offer
+from stability.fanout.offer import Offer
 
 # With one of these a request has a body, wants another protocol, or comes from elsewhere than its connection.
 _UNUSUAL: Final = ("content-length", "expect", "proxy-connection", "transfer-encoding", "upgrade", "x-forwarded-for")

@@ -1,9 +1,5 @@
 """What a client of a stream is told, and from where on: the part of the stream that every way to write it shares."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-
-from stability.fanout import Fanout
 from stability.frames import HEARTBEAT, LISTENER, SYSTEM, event, spread
 from stability.hub import Hub, Place
 
@@ -20,7 +16,7 @@ class Feed:
 
     @property
     def live(self) -> bool:
-        """Whether nothing but changes is left to tell."""
+        """Whether its place says all: two at the same place have the same to hear, and are at the same one after it."""
         return self._then is None
 
     def read(self) -> bytes:
@@ -47,18 +43,3 @@ class Badge:
             self._frames = b"".join(frames for frames, _ in parts)
             self._place = Place(self._place.topics, version, version)
         return b"retry: %d\n" % spread() + self._frames, Feed(self._hub, address, self._place)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A stream that a server may begin without asking the application: `GET path`, and nothing special about it.
-
-    A request that has one of the headers in `unless` is special. `begin` has the first frames and the feed for a client
-    at an address, or None where the application has to be asked after all.
-    """
-
-    path: str
-    headers: Sequence[tuple[bytes, bytes]]
-    unless: Collection[str]
-    begin: Callable[[str], tuple[bytes, Feed] | None]
-    fanout: Fanout

@@ -9,7 +9,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from stability.fanout import HANDOFF, READ_DEADLINE, Connection, Fanout, Feed, chunk_of
+from stability.fanout import HANDOFF, READ_DEADLINE, Connection, Fanout, chunk_of
+from stability.fanout.feed import Feed
 
 ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
 LONGEST_REQUEST: Final = 64 * 1024  # bytes; nobody uploads anything here

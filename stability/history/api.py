@@ -10,8 +10,8 @@ from sqlalchemy import text
 from starlette.requests import Request
 
 from stability.database import Database
-from stability.details import Shared
 from stability.http.operations import Answer, Model, Moment, Operation
+from stability.shared import Shared
 
 HOURS: Final = 24
 # While a server is on duty the newest row is at most a beat old: what is not written yet is not unknown.

@@ -9,10 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from stability.database import reason
+from stability.database import answered, reason
 from stability.errors import RequestError
 
-_AWAY: Final = ("08", "57P")
 _BUSY: Final = {"40001", "40P01", "55P03", "57014", "53300"}  # raced, deadlocked, locked, too slow, no connection left
 _REFUSED: Final = ("23", "428C9")  # what a constraint, a trigger of ours among them, or a generated column forbids
 _IMPOSSIBLE: Final = "22"  # a value that no column of that type can hold
@@ -43,7 +42,7 @@ async def _crashed(_request: Request, _error: Exception) -> Response:
 async def _database(request: Request, error: Exception) -> Response:
     """What the database said to a request, whose transaction is undone."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    if not isinstance(error, DBAPIError) or not state or state.startswith(_AWAY) or state in _BUSY:
+    if not isinstance(error, DBAPIError) or not answered(error) or state in _BUSY:
         said = "The database is busy" if state in _BUSY else "The database is away"
         return JSONResponse({"error": f"{said}; try again."}, 503, headers={"Retry-After": "5"})
     if state.startswith((*_REFUSED, _IMPOSSIBLE)):

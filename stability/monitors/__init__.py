@@ -1,4 +1,4 @@
-"""What is watched: one module each, all of one shape; a new monitor is a module and a line here."""
+"""What is watched: one module each, of one shape; a new monitor is a module, a line here, its SQL and its revision."""
 
 from typing import Final
 

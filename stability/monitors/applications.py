@@ -1,6 +1,6 @@
 """Applications: one row each, as their containers were seen last, by one of the servers, which follows the engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -14,7 +14,7 @@ from stability.applications.rows import understood
 from stability.applications.watcher import Watcher
 from stability.duty import Duty
 from stability.hub import Hub, Row
-from stability.monitors.monitor import Around, Look, Monitor, Reading
+from stability.monitors.monitor import Around, Look, Monitor, Reading, woken
 
 TOPIC: Final = "applications"
 _READ: Final = text("""
@@ -52,22 +52,8 @@ async def _watch(around: Around) -> None:
     applications = _applications(around)
     if applications.engine:
         watcher = Watcher(applications, applications.engine)
-        with around.hub.subscribe(_woken(around.hub, watcher.wake)):
+        with around.hub.subscribe(woken(around.hub, TOPIC, watcher.wake)):
             await watcher.run()
-
-
-def _woken(hub: Hub, wake: Callable[[], None]) -> Callable[[], None]:
-    """Wakes the watcher when applications were read again; what else the hub tells is no news for it."""
-    seen = hub.observed.get(TOPIC)
-
-    def look() -> None:
-        nonlocal seen
-        told = hub.observed.get(TOPIC)
-        if told != seen:
-            seen = told
-            wake()
-
-    return look
 
 
 MONITOR: Final = Monitor(

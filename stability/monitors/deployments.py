@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +15,7 @@ from stability.deployments.monitor import HealthMonitor
 from stability.deployments.outbound import Outbound
 from stability.duty import Duty
 from stability.hub import Row
-from stability.monitors.monitor import Around, Look, Monitor, Reading
+from stability.monitors.monitor import Around, Look, Monitor, Reading, woken
 
 TOPIC: Final = "deployments"
 _READ: Final = text(f"""
@@ -46,24 +46,10 @@ async def _watch(around: Around) -> None:
     outbound = Outbound(Allow.parse(settings.probe_allow, settings.probe_template))
     try:
         monitor = HealthMonitor(around.database, machines, outbound, settings)
-        with around.hub.subscribe(_woken(around, monitor)):
+        with around.hub.subscribe(woken(around.hub, TOPIC, monitor.wake)):
             await monitor.run()
     finally:
         await asyncio.gather(outbound.close(), *([machines.close()] if machines else []))
-
-
-def _woken(around: Around, monitor: HealthMonitor) -> Any:
-    """Wakes the monitor when a deployment changed; what else the hub tells is no news for it."""
-    seen = around.hub.observed.get(TOPIC)
-
-    def wake() -> None:
-        nonlocal seen
-        told = around.hub.observed.get(TOPIC)
-        if told != seen:
-            seen = told
-            monitor.wake()
-
-    return wake
 
 
 MONITOR: Final = Monitor(

@@ -71,3 +71,17 @@ class Monitor:
     works: Callable[[Row], bool] = _stands  # whether details behind the row progress, which only a look at them shows
     operations: Callable[[Around], Sequence[Operation]] = field(default=lambda _around: ())
     duties: Callable[[Around], Sequence[Duty]] = field(default=lambda _around: ())
+
+
+def woken(hub: Hub, topic: str, wake: Callable[[], None]) -> Callable[[], None]:
+    """For `hub.subscribe`: calls `wake` when rows of `topic` were read again; what else it tells is no news."""
+    seen = hub.observed.get(topic)
+
+    def look() -> None:
+        nonlocal seen
+        told = hub.observed.get(topic)
+        if told != seen:
+            seen = told
+            wake()
+
+    return look

@@ -1,1 +1,1 @@
-"""The schema `stability`: its revision, how it is brought there, beside tables that were there before, and removed."""
+"""Our schema in somebody's database: how it is made, placed beside their tables, known, and removed."""

@@ -13,7 +13,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
-from stability.fanout.feed import Offer
+from stability.fanout.offer import Offer
 from stability.server.sockets import BACKLOG
 from stability.settings import Settings
 

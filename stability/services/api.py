@@ -17,13 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stability.database import Database, reason
-from stability.details import Shared
 from stability.errors import RequestError
 from stability.http.operations import Answer, Model, Moment, Operation, Text, stored
 from stability.services import config
 from stability.services.config import GRANULARITIES, Choices
 from stability.services.records import PATIENCE, patience
 from stability.services.settings import ServiceSettings
+from stability.shared import Shared
 
 PATH: Final = "/api/services"
 STALE: Final = 2  # samples after which what was seen is old; beyond three nobody knows

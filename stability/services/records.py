@@ -18,7 +18,7 @@ _RECORD: Final = text("""
     SELECT stability.record_services(CAST(:found AS jsonb), :gone, :whole, :observer, :patience)
 """)
 _SAMPLE: Final = text("""
-    SELECT stability.sample_services(:observer, :patience) AND stability.services_there() = :known
+    SELECT stability.sample_services(:observer, :patience) AND stability.count_services() = :known
 """)
 _LOSE: Final = text("SELECT stability.lose_consul(:observer, :reason, :begun)")
 

@@ -1,1 +1,1 @@
-"""The command line's rooms: what `stability watch`, `wait` and `welcome` print, and by which way they come to it."""
+"""What commands print, and the way by which they reach the state."""

@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from stability.database import reason
 from stability.errors import DatabaseError
-from stability.schema import migration as schema
+from stability.schema import migration
 from stability.schema.removal import ROLES
 
 PREFIX: LiteralString = "stability_torture_"
@@ -44,7 +44,7 @@ def databases(conninfo: str) -> Iterator[Callable[[], str]]:
     try:
         with _connected(conninfo) as owner:
             owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[0])))
-        schema.migrate(_at(conninfo, names[0]), lambda _line: None)
+        migration.migrate(_at(conninfo, names[0]), lambda _line: None)
         yield clone
     finally:
         with _connected(conninfo) as owner:

@@ -1,5 +1,5 @@
 -- Whether the tables of services are ours: a host may have others of these names, and then there are no services.
-CREATE OR REPLACE FUNCTION stability.services_stand() RETURNS boolean
+CREATE OR REPLACE FUNCTION stability.services_are_ours() RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$

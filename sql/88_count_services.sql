@@ -1,5 +1,5 @@
 -- How many services are there, those that are gone left out: an observer who knows more or fewer has to look again.
-CREATE OR REPLACE FUNCTION stability.services_there() RETURNS bigint
+CREATE OR REPLACE FUNCTION stability.count_services() RETURNS bigint
 LANGUAGE plpgsql STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
