@@ -73,6 +73,7 @@ class Applications {
     this.#rows.show(found);
     this.#empty.hidden = found.length > 0;
     this.#table.hidden = found.length === 0;
+    this.#figures.hidden = found.length === 0 || !this.#figures.textContent;
     clearTimeout(this.#ageing);
     const next = Math.min(...[...rows.values()].map((row) => freshness(row, now).until));
     if (next < Infinity) this.#ageing = setTimeout(this.again, Math.min(next - now + 1, 2 ** 31 - 1));
@@ -99,7 +100,7 @@ class Applications {
     const said = isRecord(counted) ? figures(counted) : "";
     setText(this.#away, connected === false ? AWAY : "");
     setText(this.#figures, said);
-    this.#figures.hidden = !said;
+    this.#figures.hidden = !said || this.#table.hidden;
   }
 
   async #refresh() {

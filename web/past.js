@@ -42,13 +42,15 @@ export function slotsUntil({ slots, slot, asOf }, now) {
   return [...slots, ...more].filter(({ end }) => end > now - DAY);
 }
 
-/** The `d` of each path: columns, stable below processing below what is not known. @param {readonly Slot[]} slots @param {number} slot */
+/** The `d` of each path: columns, stable below processing below what is not known; where nothing is known, one for all. @param {readonly Slot[]} slots @param {number} slot */
 export function drawn(slots, slot) {
   const d = { stable: "", processing: "", gap: "" };
   const width = WIDTH / Math.max(1, slots.length);
   slots.forEach((each, place) => {
+    if (each.gap === 100 && slots[place + 1]?.gap === 100) return;
+    const first = each.gap === 100 ? 1 + slots.slice(0, place).findLastIndex(({ gap }) => gap !== 100) : place;
     const full = Math.max(0.2, (each.end - each.start) / slot);
-    const [left, right] = [round(place * width), round((place + full * (1 - SEAM)) * width)];
+    const [left, right] = [round(first * width), round((place + full * (1 - SEAM)) * width)];
     let bottom = HEIGHT;
     for (const [kind, height] of heights(each)) {
       if (height > 0) d[kind] += `M${left} ${round(bottom)}V${round(bottom - height)}H${right}V${round(bottom)}Z`;

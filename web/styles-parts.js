@@ -53,7 +53,11 @@ thead th { position: sticky; top: 0; background: light-dark(#eef0f3, #262d37); f
 
 export const APPLICATIONS = `
 .line { display: flex; align-items: center; gap: 1rem; margin-bottom: .5rem; }
-button { font: inherit; }
+button {
+  min-height: 2rem; padding: .1rem .7rem; border: 1px solid light-dark(#7a838e, #6b7683); border-radius: 6px; background: none; color: inherit;
+  font: inherit; font-size: .875rem; cursor: pointer;
+}
+button:disabled { color: light-dark(#5d6772, #a3adb8); border-style: dashed; }
 button[aria-busy] { cursor: progress; }
 .spinner { display: inline-block; width: .7em; height: .7em; margin-inline-end: .45em; border: 2px solid color-mix(in srgb, currentColor 25%, transparent);
   border-top-color: currentColor; border-radius: 50%; }

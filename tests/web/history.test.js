@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { drawn, summary } from "../../web/chart.js";
 import { RANGES, parseHistory, slotsOf } from "../../web/history.js";
+import { drawn as columns } from "../../web/past.js";
 
 const RANGE = { words: "the last 4 minutes", slot: 60_000, slots: 4, group: null };
 const NOW = 4 * 60_000 - 15_000; // the fourth minute is three quarters over
@@ -69,5 +70,16 @@ describe("the picture", () => {
     assert.match(words, /^Executions over the last 4 minutes: now 1 running and 1 pending; most running 12 on .*; 4 changes; part of it is not known\.$/);
     assert.equal(summary("Executions", shown(null)), "Executions over the last 4 minutes: not known.");
     assert.equal(summary("Executions", { ...shown(), loading: true }), "Executions over the last 4 minutes: loading.");
+  });
+});
+
+describe("the badge's own history", () => {
+  /** @param {number} at @param {number} stable @param {number} gap */
+  const slot = (at, stable, gap) => ({ start: at, end: at + 1, stable, processing: 0, gap });
+
+  test("is a column for each slot, and one for all of those one after the other in which nothing is known", () => {
+    const { stable, gap } = columns([slot(0, 0, 100), slot(1, 0, 100), slot(2, 100, 0), slot(3, 50, 50), slot(4, 0, 100)], 1);
+    assert.equal(gap, "M0 100V0H370V100ZM600 50V0H770V50ZM800 100V0H970V100Z");
+    assert.equal(stable, "M400 100V0H570V100ZM600 100V50H770V100Z");
   });
 });
