@@ -53,6 +53,7 @@ programs:
 	@[ -e /usr/lib/podman/netavark ] || command -v netavark >/dev/null || $(call apt,netavark)
 	@command -v busybox >/dev/null || $(call apt,busybox-static)
 	@command -v ip >/dev/null || $(call apt,iproute2)
+	@[ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] || $(call apt,fonts-noto-color-emoji)
 	@command -v consul >/dev/null || [ -x .programs/usr/bin/consul ] || { $(fetch_consul); } || \
 		{ rm -rf .programs; echo "Consul could not be fetched."; }
 

@@ -58,7 +58,7 @@ BEGIN
             USING ERRCODE = 'serialization_failure', HINT = 'Try again; let nobody but Stability write that table.';
     END IF;
 
-    -- see public.notify_system_stability_change() for the two conditions
+    -- as stability.tell() does it, without the call: this runs for each row
     IF current_setting('max_prepared_transactions') = '0' AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('stability_change', '{"topic":"executions","ids":"all"}');
     END IF;

@@ -66,7 +66,7 @@ export function definePart(tag, { title, topic, ask, css, body, tally, sift = si
     #body = body(() => this.#feed?.changed(this.#feed.view));
     #said = html("span");
     #time = html("time");
-    #asOf = html("span", { class: "as-of", hidden: true }, "As of ", this.#time, ".");
+    #asOf = html("span", { class: "as-of", hidden: true }, "as of ", this.#time);
     #line = html("p", { class: "way", part: "way" }, this.#said, " ", this.#asOf);
     #header = html("header", {}, html("slot", { name: "title" }), this.#line);
     #filter = new Filter(title, () => this.#filtered());

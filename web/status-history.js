@@ -36,7 +36,7 @@ class StatusHistory extends HTMLElement {
   });
   #said = html("span");
   #time = html("time");
-  #asOf = html("span", { class: "as-of", hidden: true }, "As of ", this.#time, ".");
+  #asOf = html("span", { class: "as-of", hidden: true }, "as of ", this.#time);
   #keys = new Map(KINDS.map((kind) => [kind, html("span", { class: kind })]));
   #from = html("span");
   #body = html("tbody");

@@ -136,6 +136,8 @@ ul { list-style: none; }
 .quiet, .way, .empty { color: light-dark(#4b5460, #a9b3be); font-size: .8125rem; font-variant-numeric: tabular-nums; }
 .empty { font-size: 1rem; }
 .way { margin-inline-start: auto; font-size: .875rem; }
+.as-of:not([hidden]) { display: inline-block; }
+span:not(:empty) + .as-of::first-letter { text-transform: uppercase; }
 :host([way="loading"]) .way:not([data-waiting]) { visibility: hidden; }
 :host([way="lost"]) .way, :host([way="polling"]) .way { color: light-dark(#7a4d00, #fcc02b); }
 :focus-visible { outline: 2px solid light-dark(#185bff, #8fb2ff); outline-offset: 2px; }

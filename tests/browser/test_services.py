@@ -39,7 +39,7 @@ def served(database: Database) -> Iterator[Serving]:
             yield server
 
 
-def _fill(database: Database) -> None:
+def fill(database: Database) -> None:
     """Something of everything, of the last three hours."""
     now = datetime.now(UTC)
     told = [
@@ -66,7 +66,7 @@ def _fill(database: Database) -> None:
 
 def test_tells_the_whole(served: Serving, database: Database, page: Page, keep_picture: Keep) -> None:
     """Each service with its status, link, tags and history; worst first in the summary."""
-    _fill(database)
+    fill(database)
     page.goto(served.url)
     part = page.locator("service-status")
     expect(part.locator("thead th")).to_have_text(["Service Name", "Status", "URL", "Tags", "24h History", *_NUMBERS])
@@ -189,7 +189,7 @@ def test_refreshing(served: Serving, database: Database, page: Page) -> None:
 
 def test_the_chart_by_pointer_keyboard_and_as_a_table(served: Serving, database: Database, page: Page) -> None:
     """Each bar says when it was and how much of what; arrow keys walk; the table has the same."""
-    _fill(database)
+    fill(database)
     page.goto(served.url)
     part = page.locator("service-status")
     row = part.get_by_role("row").filter(has_text="billing")
@@ -229,7 +229,7 @@ def test_strict_policy_and_prefix(served: Serving, database: Database, host: Hos
 
 def test_no_violation(served: Serving, database: Database, page: Page, axe: str, keep_picture: Keep) -> None:
     """Nobody is shut out, with something of everything and the table open."""
-    _fill(database)
+    fill(database)
     page.goto(served.url)
     part = page.locator("service-status")
     expect(part.locator("tr").filter(has_text="billing").locator("path.critical")).to_have_attribute(
