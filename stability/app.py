@@ -16,7 +16,7 @@ from stability.alerts import TOPIC, Alerts
 from stability.announcer import Announcer
 from stability.contained import Contained
 from stability.database import Database
-from stability.duty import Duties
+from stability.duty import Duties, Duty
 from stability.errors import SettingError
 from stability.fanout import Fanout
 from stability.fanout.admission import Admission
@@ -59,11 +59,11 @@ class Stability:
             canary_seconds=settings.canary_seconds,
             proved=self.metrics.proved,
         )
-        self.announcer = Announcer(self.hub, direct)
         self.around = Around(self.desk, settings, self.hub, self.metrics.registry)
         self.alerts = self._alerts() if alerting else None
         duties = [duty for monitor in monitors for duty in monitor.duties(self.around)]
-        self.duties = Duties(direct, [*duties, *(self.alerts.duties if self.alerts else ())])
+        announcing = Duty("announcements", Announcer(self.hub, direct).run)
+        self.duties = Duties(direct, [announcing, *duties, *(self.alerts.duties if self.alerts else ())])
         self._condition("lost")
         for refresher in self.refreshers:
             refresher.lost()  # the first frame of the first client says unknown, not nothing
@@ -103,8 +103,9 @@ class Stability:
                 refresher.hint(hint.keys, hint.armed)
 
     async def look(self) -> None:
-        """Have every monitor look again; return when all did."""
-        await asyncio.gather(*(refresher.look() for refresher in self.refreshers))
+        """Look at the badge's own state again; return when that was published."""
+        found = zip(self.monitors, self.refreshers, strict=True)
+        await asyncio.gather(*(refresher.look() for monitor, refresher in found if monitor.topic == SYSTEM[0]))
 
     async def _probe(self, payload: str) -> None:
         self.metrics.queue.set(await self.database.notify(hints.CANARY_CHANNEL, payload))
@@ -181,7 +182,6 @@ class Stability:
             try:
                 async with asyncio.TaskGroup() as group:
                     parts = {
-                        "announcer": self.announcer.run,
                         "duties": self.duties.run,
                         "heartbeat": self._beat,
                         **{f"reading {m.topic}": r.run for m, r in zip(self.monitors, self.refreshers, strict=True)},

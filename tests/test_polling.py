@@ -15,6 +15,7 @@ from stability.listener import DEAF
 from stability.schema.migration import migrate
 from stability.settings import load
 from tests.fixtures.command import stability
+from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import hosting, serve
@@ -77,6 +78,18 @@ def test_a_database_that_refuses_listen(database: Database, wire: Wire, tmp_path
     assert f"✘ problem  LISTEN is refused over this connection: {REFUSED}. The server polls" in told.stdout
     assert "remedy   set STABILITY_LISTEN_URL to a connection that leads" in told.stdout
     assert f"! warning  The server at {server.url} cannot listen" in told.stdout
+
+
+def test_whoever_asks_for_his_commit_is_somebody_who_watches(database: Database, wire: Wire) -> None:
+    """It is read for him alone, and again for the next one."""
+    wire.refused = b"LISTEN"
+    with hosting(create_app(load(), conninfo=wire.dsn(database.server_dsn))) as url:
+        eventually(lambda: httpx.get(f"{url}/readyz").is_success)
+        for act in (begin_work, end_work):
+            act(database)
+            (xid,) = fetch(database.dsn, "SELECT pg_current_xact_id()::text")
+            told = httpx.get(f"{url}/api/system-status", params={"after": xid, "wait": 10}, timeout=15)
+            assert (told.status_code, told.json()["stable"]) == (200, act is end_work)
 
 
 def test_what_takes_no_canary_is_not_polled(database: Database, wire: Wire) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from stability.snapshot import Snapshot
 from tests.fixtures.command import stability
-from tests.fixtures.postgres import Database
+from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving
 
 STATUS = "/api/system-status"
@@ -55,6 +55,14 @@ def test_a_commit_is_in_the_answer_that_waits_for_it(hosted: str, database: Data
             row = writer.execute("DELETE FROM public.import_job RETURNING pg_current_xact_id()::text").fetchone()
         assert row is not None
         assert httpx.get(hosted + STATUS, params={"after": row[0]}).json()["stable"] is True
+
+
+def test_a_table_that_cannot_be_read_holds_up_no_answer(hosted: str, database: Database) -> None:
+    """Only the badge's own state has to hold the commit."""
+    fetch(database.dsn, "ALTER TABLE public.deployments RENAME TO elsewhere")
+    for _ in range(3):
+        answer = httpx.get(hosted + STATUS, params={"after": work(database), "wait": 10}, timeout=15)
+        assert (answer.status_code, answer.json()["stable"]) == (200, False)
 
 
 def test_an_open_transaction_is_waited_for(hosted: str, database: Database) -> None:

@@ -124,10 +124,10 @@ def _held(hub: Hub, xid: int) -> bool:
 async def _newer(hub: Hub, since: str | None, wait: float, held: Awaitable[None]) -> Change:
     """The system's row, after `held`: at once if it is not `since` (a version or an ETag), else once it changed or
     `wait` is over."""
-    await held
     awake = asyncio.Event()
     deadline = asyncio.get_running_loop().time() + wait
-    with hub.subscribe(awake.set, client=True):
+    with hub.subscribe(awake.set, client=True):  # without a client nobody reads behind a pooler
+        await held
         while True:
             awake.clear()
             change = _current(hub)
