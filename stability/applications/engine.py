@@ -15,6 +15,7 @@ import httpx
 
 from stability.applications.status import Container
 from stability.errors import StabilityError
+from stability.trust import certificates
 
 LABEL: Final = "com.docker.compose.project"
 NEWEST: Final = (1, 51)  # version of the API that was read when this was written; an older engine is asked in its own
@@ -60,7 +61,9 @@ class Engine:
         uds = rest if scheme == "unix" else None
         # asked too seldom to keep a connection, and one that is kept would have to be closed by somebody
         limits = httpx.Limits(max_keepalive_connections=0)
-        transport = httpx.AsyncHTTPTransport(uds=uds, limits=limits, socket_options=None if uds else _ALIVE)
+        transport = httpx.AsyncHTTPTransport(
+            certificates(), uds=uds, limits=limits, socket_options=None if uds else _ALIVE
+        )
         base = "http://docker" if scheme == "unix" else f"http://{rest.rstrip('/')}"
         timeout = httpx.Timeout(ANSWER, connect=CONNECT)
         self._client = httpx.AsyncClient(

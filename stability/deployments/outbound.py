@@ -18,6 +18,7 @@ import httpx
 
 from stability.deployments.allow import Address, Allow
 from stability.errors import StabilityError
+from stability.trust import certificates
 
 RESOLVING: Final = 64  # names that are looked up at a time; one that hangs keeps a thread
 HIGHEST: Final = 65_535  # of TCP's ports
@@ -47,6 +48,7 @@ class Outbound:
         self._allow = allow
         self._resolving = asyncio.Semaphore(RESOLVING)
         self._client = httpx.AsyncClient(
+            verify=certificates(),
             trust_env=False,
             follow_redirects=False,
             timeout=None,  # noqa: S113 -- `ask` has one for all of it

@@ -12,6 +12,7 @@ import httpx
 
 from stability.errors import StabilityError
 from stability.services.settings import ServiceSettings
+from stability.trust import certificates
 
 WAIT: Final = 10  # seconds after which Consul answers even if nothing changed, so that we notice when it is gone
 ANSWER: Final = 5.0  # seconds that an answer may take beside that; Consul adds up to a sixteenth of the wait
@@ -55,7 +56,7 @@ class Consul:
         async with httpx.AsyncClient(
             base_url=base.rstrip("/"),
             headers={"X-Consul-Token": token.get_secret_value()} if token else {},
-            transport=httpx.AsyncHTTPTransport(uds=socket),
+            transport=httpx.AsyncHTTPTransport(certificates(), uds=socket),
             timeout=httpx.Timeout(ANSWER, read=_WAITED),
         ) as client:
             yield cls(client)
