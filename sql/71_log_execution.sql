@@ -9,6 +9,8 @@
 -- CONFLICT, which may not overlook a row that its snapshot does not show, fails with 40001: he has to begin again. That
 -- is the one writer that this fails, unlike the badge's trigger, which never does, since his log could not be right.
 --
+-- An execution of an adopted table may have no status: it counts nowhere, as one that is not there.
+--
 -- An empty log means that no execution had been there: stability.begin_log() and log_executions() write a first row where
 -- one had. It runs with our rights, because writers need none on the log. Without the planner settings a plan made over
 -- a small log would walk and sort all of it, for each of the 10,000 rows that one statement changes.
@@ -28,10 +30,10 @@ DECLARE
     reached text := '';
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        left_ := OLD.status;
+        left_ := coalesce(OLD.status::text, '');
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        reached := NEW.status;
+        reached := coalesce(NEW.status::text, '');
     END IF;
     IF TG_OP = 'UPDATE' AND reached IN ('FINISHED', 'FAILED', 'CANCELLED') THEN
         PERFORM stability.alert_execution(to_jsonb(NEW));

@@ -88,6 +88,27 @@ def test_what_changes_from_then_on_is_logged(host: Database) -> None:
     assert log(host.dsn)[-1].counts == (0, 0, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("kind", ["text", "execution_status"])
+def test_an_execution_without_a_status_gets_and_loses_one(empty_database: Database, kind: str) -> None:
+    """It counts nowhere before and after; several at once too."""
+    fetch(empty_database.dsn, "CREATE TYPE execution_status AS ENUM ('PENDING', 'RUNNING', 'FINISHED')")
+    fetch(empty_database.dsn, f"CREATE TABLE executions (id integer PRIMARY KEY, status {kind})")
+    fetch(empty_database.dsn, "INSERT INTO executions VALUES (2, NULL), (1, NULL)")
+    migrate(empty_database.dsn)
+    fetch(empty_database.dsn, "UPDATE executions SET status = 'PENDING'")
+    fetch(empty_database.dsn, "UPDATE executions SET status = NULL WHERE id = 1")
+    fetch(empty_database.dsn, "DELETE FROM executions WHERE id = 1")
+
+    begun, *rows = log(empty_database.dsn)
+    assert begun.counts == (0, 0, 0, 0, 0, 0)
+    assert [(row.execution_id, row.status_from, row.status_to, row.counts[0]) for row in rows] == [
+        (1, None, "PENDING", 1),
+        (2, None, "PENDING", 2),
+        (1, "PENDING", None, 1),
+    ]
+    assert rows[-1].counts == truth(empty_database.dsn)
+
+
 def test_a_second_migration_tells_nothing(host: Database) -> None:
     """And writes nothing into the log."""
     migrate(host.dsn)
