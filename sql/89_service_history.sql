@@ -1,5 +1,6 @@
 -- How services were over the last 24 hours, in slots of so many minutes, as JSON: of one of them, or of all. What lasts since
--- it was looked at last counts as well, as long as somebody looks.
+-- it was looked at last counts as well, as long as somebody looks. A slot between two samples is known as well as theirs, and
+-- told with one sample at least: none means that nobody looked.
 --
 -- The text is put together here, since a thousand services have a hundred thousand slots: the server only passes it on. Of
 -- so many that it would not bear them the answer is an error, 54000, with the remedy.
@@ -63,11 +64,12 @@ BEGIN
     ), slots AS (
         SELECT p.service, p.slot, sum(p.passing) AS passing, sum(p.warning) AS warning, sum(p.critical) AS critical,
             sum(p.unknown) AS unknown, nullif(sum(p.passing + p.warning + p.critical + p.unknown), 0)::float8 AS total,
-            greatest(sum(p.samples), max(p.lasting)) AS samples
+            greatest(sum(p.samples), max(p.lasting),
+                (sum(p.passing + p.warning + p.critical + p.unknown) > 0)::integer) AS samples
         FROM pieces AS p GROUP BY 1, 2
     )
     SELECT a.key, CASE WHEN sum(p.samples) > 0 THEN '[' || string_agg(
-        openings[p.slot + 1] || CASE WHEN p.samples = 0 OR p.total IS NULL
+        openings[p.slot + 1] || CASE WHEN p.total IS NULL
             THEN '0,"warning":0,"critical":0,"unknown":0,"samples":' || p.samples || '}'
             WHEN p.passing = p.total THEN '100,"warning":0,"critical":0,"unknown":0,"samples":' || p.samples || '}'
             ELSE round(1000 * p.passing / p.total) / 10 || ',"warning":' || round(1000 * p.warning / p.total) / 10

@@ -35,16 +35,17 @@ def record(
     gone: Sequence[str] = (),
     whole: bool = False,
     by: str = "me",
+    patience: str = PATIENCE,
 ) -> bool:
     """What an observer found then; whether it was written."""
     query = "SELECT stability.record_services(%s, %s, %s, %s, %s, %s)"
-    (done,) = fetch(database.server_dsn, query, json.dumps(told), list(gone), whole, by, PATIENCE, at)
+    (done,) = fetch(database.server_dsn, query, json.dumps(told), list(gone), whole, by, patience, at)
     return bool(done)
 
 
-def sample(database: Database, at: datetime, by: str = "me") -> bool:
+def sample(database: Database, at: datetime, by: str = "me", patience: str = PATIENCE) -> bool:
     """All is still so then; whether it was written."""
-    (done,) = fetch(database.server_dsn, "SELECT stability.sample_services(%s, %s, %s)", by, PATIENCE, at)
+    (done,) = fetch(database.server_dsn, "SELECT stability.sample_services(%s, %s, %s)", by, patience, at)
     return bool(done)
 
 
@@ -97,6 +98,17 @@ def test_a_session_may_ask_as_often_as_it_likes(database: Database, noon: dateti
         for _ in range(12):
             counts = [session.execute(query, (key,)).fetchone() for key in (None, "n1:web")]
             assert counts == [(2,), (1,)]
+
+
+def test_what_lies_between_two_samples_is_no_gap(database: Database, noon: datetime) -> None:
+    """Where samples are rarer than slots those in between are known as well."""
+    record(database, noon, service(), whole=True, patience="90 minutes")
+    sample(database, noon + 30 * MINUTE, patience="90 minutes")
+    record(database, noon + 51 * MINUTE, service(status="critical"), patience="90 minutes")
+
+    assert [slot(database, noon + n * MINUTE) for n in (0, 5, 25, 30)] == [(100.0, 0, 0, 0, 1)] * 4
+    assert slot(database, noon + 45 * MINUTE) == (100.0, 0, 0, 0, 1)
+    assert slot(database, noon, 60)[4] == 3
 
 
 def test_an_hour_without_consul_is_a_gap(database: Database, noon: datetime) -> None:
