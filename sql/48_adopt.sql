@@ -1,5 +1,5 @@
 -- Gives a table what it lacks of ours, marked as ours, while no writer waits for longer than two seconds. Raises when it
--- lacks a column that only its owner can fill.
+-- lacks a column that only its owner can fill, and when a trigger of somebody else's has the name of one of ours.
 CREATE OR REPLACE FUNCTION stability.adopt(relation regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -13,6 +13,7 @@ BEGIN
         RAISE EXCEPTION '% exists and has no column %; add or rename it first.', relation, missing.name;
     END IF;
     PERFORM stability.hold(ARRAY[relation], 'ACCESS EXCLUSIVE');
+    PERFORM stability.refuse_foreign_parts();
     FOR missing IN SELECT w.* FROM stability.wanted_parts() AS w WHERE w.relation = adopt.relation AND NOT w.present LOOP
         IF missing.kind = 'COLUMN' THEN
             EXECUTE format('ALTER TABLE %s ADD COLUMN %s', relation, missing.definition);

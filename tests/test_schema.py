@@ -146,6 +146,40 @@ def test_a_foreign_trigger_of_our_name_is_refused(empty_database: Database) -> N
     assert contents(empty_database.dsn) == before
 
 
+FOREIGN_TRIGGERS = {
+    "CREATE TABLE deployments (id integer PRIMARY KEY, name text, status text)": (
+        "stability_keep_deployment",
+        "deployments",
+    ),
+    "CREATE TABLE generated_applications (id integer PRIMARY KEY, model_slug text, app_number integer)": (
+        "stability_applications_updated",
+        "generated_applications",
+    ),
+}
+
+
+@pytest.mark.parametrize("table", FOREIGN_TRIGGERS)
+def test_a_foreign_trigger_on_a_monitors_table_is_refused(empty_database: Database, table: str) -> None:
+    """It is neither replaced nor dropped, also not where it came after the first migration."""
+    name, relation = FOREIGN_TRIGGERS[table]
+    theirs = f"CREATE TRIGGER {name} BEFORE UPDATE ON {relation} FOR EACH ROW"
+    theirs += " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+    fetch(empty_database.dsn, f"{table}; {theirs}")
+    before = contents(empty_database.dsn)
+    refused = rf"trigger {name} on (public\.)?{relation} belongs to somebody else \(it calls suppress_redundant"
+    with pytest.raises(DatabaseError, match=refused):
+        migrate(empty_database.dsn)
+    assert contents(empty_database.dsn) == before
+
+    fetch(empty_database.dsn, f"DROP TRIGGER {name} ON {relation}")
+    migrate(empty_database.dsn)
+    fetch(empty_database.dsn, f"DROP TRIGGER {name} ON {relation}; {theirs}")
+    with pytest.raises(DatabaseError, match=refused):
+        migrate(empty_database.dsn)
+    uninstall(empty_database.dsn)
+    assert contents(empty_database.dsn)["triggers"] == before["triggers"]
+
+
 def test_a_foreign_schema_is_not_uninstalled(empty_database: Database) -> None:
     """What does not carry our mark is not ours."""
     fetch(empty_database.dsn, "CREATE SCHEMA stability CREATE TABLE source (name text)")
