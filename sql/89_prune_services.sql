@@ -23,11 +23,13 @@ BEGIN
                 ORDER BY c."timestamp" LIMIT batch) AS o
             LIMIT batch);
         GET DIAGNOSTICS deleted = ROW_COUNT;
-        DELETE FROM public.services AS s WHERE s.number IN (
-            SELECT g.number FROM public.services AS g
+        DELETE FROM public.services AS s USING (
+            SELECT g.number, g.last_seen FROM public.services AS g
             WHERE g.status = 'gone' AND (g.last_seen < old OR g.number = ANY (lost))
               AND NOT EXISTS (SELECT FROM public.health_checks AS h WHERE h.service = g.number)
-            LIMIT batch);
+            LIMIT batch) AS g
+        -- whoever held a row may have brought it back: this alone is asked again of the row that he left
+        WHERE s.number = g.number AND s.status = 'gone' AND s.last_seen = g.last_seen;
         GET DIAGNOSTICS more = ROW_COUNT;
         deleted := greatest(deleted, more);
     END IF;

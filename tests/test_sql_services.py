@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import Database, fetch
 
 MINUTE = timedelta(minutes=1)
@@ -318,6 +320,28 @@ def test_what_is_too_old_goes_in_small_batches(database: Database, noon: datetim
     assert fetch(database.dsn, "SELECT timestamp FROM health_checks") == [noon + MINUTE]
     assert fetch(database.dsn, "SELECT id FROM services") == ["web"]
     assert fetch(database.dsn, "SELECT min(slot) FROM stability.service_slots") == [noon]
+
+
+@pytest.mark.parametrize("gone_again", [False, True])
+def test_what_comes_back_in_that_moment_stays(database: Database, noon: datetime, gone_again: bool) -> None:
+    """With what was written of it, although it was found gone and empty."""
+    long_ago = noon - timedelta(days=9)
+    record(database, long_ago, service("old"), whole=True)
+    record(database, long_ago + MINUTE, gone=["n1:old"])
+    fetch(database.dsn, "DELETE FROM health_checks")
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+    call = "SELECT stability.record_services(%s, %s, false, 'me', %s, %s)"
+    with ThreadPoolExecutor() as pool, psycopg.connect(database.server_dsn) as observer:
+        observer.execute(call, (json.dumps([service("old")]), [], PATIENCE, noon))
+        if gone_again:
+            observer.execute(call, ("[]", ["n1:old"], PATIENCE, noon + MINUTE))
+        pruned = pool.submit(fetch, database.server_dsn, "SELECT stability.prune_services('8 days', 5)")
+        eventually(lambda: fetch(database.dsn, blocked, observer.info.backend_pid) == [1])
+        observer.commit()
+        pruned.result()
+
+    assert fetch(database.dsn, "SELECT status FROM services") == ["gone" if gone_again else "passing"]
+    assert fetch(database.dsn, "SELECT status FROM health_checks") == ["passing"]
 
 
 def test_of_those_that_are_gone_the_last_thousand_stay(database: Database, noon: datetime) -> None:
