@@ -156,6 +156,34 @@ def test_a_statement_says_which_changed(database: Database, change: str, ids: se
     assert heard == ([] if ids is None else [hints.Hint("deployments", keys)])
 
 
+RECOVERED = {
+    ("running", "unhealthy", "running"): ["unhealthy", "recovered"],
+    ("running", "unhealthy", "stopped", "running"): ["unhealthy", "recovered"],
+    ("running", "unhealthy", "stopped", "starting", "running"): ["unhealthy", "recovered"],
+    ("running", "failed", "pending", "starting", "running"): ["failed", "recovered"],
+    ("starting", "failed", "pending", "installing", "starting", "unhealthy", "stopped", "running"): [
+        "failed",
+        "unhealthy",
+        "recovered",
+    ],
+    ("running", "stopped", "running"): [],
+    ("running", "unhealthy", "running", "stopped", "running"): ["unhealthy", "recovered"],
+}
+
+
+@pytest.mark.parametrize("course", RECOVERED)
+def test_what_was_told_recovers_whatever_came_in_between(database: Database, course: tuple[str, ...]) -> None:
+    """Once; and what runs again after somebody stopped it has recovered from nothing."""
+    first, *others = course
+    put(database, "failed")
+    key = put(database, first)
+    for status in others:
+        fetch(database.dsn, "UPDATE deployments SET status = %s WHERE id = %s", status, key)
+
+    told = fetch(database.dsn, "SELECT kind FROM stability.outbox WHERE subject = %s ORDER BY id", str(key))
+    assert told == [f"deployment_{kind}" for kind in RECOVERED[course]]
+
+
 def test_long_ids_never_come_near_what_a_notification_holds(empty_database: Database) -> None:
     """A host's table may have any ids: forty of 200 characters are cut to all."""
     fetch(empty_database.dsn, "CREATE TABLE deployments (id text PRIMARY KEY, name text, status text)")
