@@ -1,6 +1,9 @@
 -- Before a row is written: refuses a change of status that is not allowed, and keeps messages and moments in step with
 -- the status. A message that comes with the new status is of that status; one that was there before is of the old one.
 --
+-- One that is to be made anew has no machine: whatever of its own still exists is found by its name. With a health URL it
+-- runs elsewhere, and is not made.
+--
 -- A status that the list does not know is the host's, and goes wherever he wants. A column that is gone keeps nobody from
 -- writing.
 CREATE OR REPLACE FUNCTION stability.keep_deployment() RETURNS trigger
@@ -36,6 +39,10 @@ BEGIN
     -- that it was looked at again is no change of a deployment
     IF to_jsonb(NEW) - 'last_checked_at' <> to_jsonb(OLD) - 'last_checked_at' THEN
         NEW.updated_at := clock_timestamp();
+    END IF;
+    IF OLD.status::text = 'failed' AND NEW.status::text = 'pending' AND NEW.health_url IS NULL
+        AND NEW.machine_id IS NOT DISTINCT FROM OLD.machine_id THEN
+        NEW.machine_id := NULL;
     END IF;
     RETURN NEW;
 EXCEPTION WHEN undefined_column OR undefined_function OR undefined_table THEN

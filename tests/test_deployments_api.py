@@ -6,7 +6,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.fixtures.postgres import Database
+from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving
 
 DEPLOYMENTS = "/api/deployments"
@@ -100,6 +100,13 @@ def test_a_report_is_of_its_status(api: httpx.Client) -> None:
     refused = api.post(hook, json={"status": "installing"})
     assert (refused.status_code, "running" in refused.json()["error"]) == (409, True)
     assert api.post(f"{DEPLOYMENTS}/99/status", json={"status": "running"}).status_code == 404
+
+
+def test_a_report_that_it_is_pending_makes_it_anew(api: httpx.Client, database: Database) -> None:
+    """Without the machine that it had."""
+    fetch(database.dsn, "INSERT INTO deployments (name, status, machine_id) VALUES ('web', 'failed', 'm1')")
+    told = api.post(f"{DEPLOYMENTS}/1/status", json={"status": "pending"}).json()
+    assert (told["status"], told["machine_id"]) == ("pending", None)
 
 
 def test_a_report_needs_the_token(start_server: Callable[..., Serving]) -> None:

@@ -122,6 +122,44 @@ async def test_a_creation_that_hiccups(database: Database) -> None:
         assert len(api.machines) == 1
 
 
+async def test_one_whose_machine_was_destroyed_is_made_anew(database: Database) -> None:
+    """Under the same name, once somebody writes that it is pending."""
+    async with (
+        machine_api() as api,
+        target() as here,
+        watching(database, configured(api, here.port)) as monitor,
+    ):
+        row = deployed(database, config='{"image": "web"}')
+        await row.becomes("running")
+        api.machines["m1"]["state"] = "destroyed"
+        here.behaviour = "reset"
+        await row.becomes("failed")
+        here.behaviour = 200
+        row.write("status = 'pending'")
+        monitor.wake()
+        await row.becomes("running")
+
+        assert row.read("machine_id, error_message") == ("m2", None)
+        assert api.machines["m2"] == {**api.machines["m1"], "id": "m2", "state": "started"}
+
+
+async def test_one_whose_machine_still_exists_keeps_it(database: Database) -> None:
+    """A platform said that it failed: there is no second machine."""
+    async with (
+        machine_api() as api,
+        target() as here,
+        watching(database, configured(api, here.port)) as monitor,
+    ):
+        row = deployed(database)
+        await row.becomes("running")
+        row.write("status = 'failed'")
+        row.write("status = 'pending'")
+        monitor.wake()
+        await row.becomes("running")
+
+        assert (row.read("machine_id"), list(api.machines)) == ("m1", ["m1"])
+
+
 async def test_something_that_runs_already(database: Database) -> None:
     """With a health URL and no machine: it is only waited for, from pending as well."""
     async with target(503) as here, watching(database, configured(None, deployment_start_seconds=10)):

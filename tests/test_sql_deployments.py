@@ -110,6 +110,29 @@ def test_an_error_is_over_where_it_runs_or_was_stopped(database: Database, statu
     assert fetch(database.dsn, "SELECT error_message FROM deployments") == [kept]
 
 
+@pytest.mark.parametrize(
+    ("before", "more", "kept"),
+    [("failed", {}, None), ("failed", {"health_url": "http://192.0.2.1/"}, "m1"), ("unhealthy", {}, "m1")],
+)
+def test_what_is_to_be_made_anew_has_no_machine(
+    database: Database, before: str, more: dict[str, str], kept: str | None
+) -> None:
+    """Unless it runs elsewhere; any other change leaves it its own."""
+    put(database, before, machine_id="m1", **more)
+    after = "pending" if before == "failed" else "stopped"
+    fetch(database.dsn, f"UPDATE deployments SET status = '{after}'")
+
+    assert fetch(database.dsn, "SELECT machine_id FROM deployments") == [kept]
+
+
+def test_a_machine_that_is_given_with_a_new_beginning_stays(database: Database) -> None:
+    """Somebody made it himself."""
+    put(database, "failed", machine_id="m1")
+    fetch(database.dsn, "UPDATE deployments SET status = 'pending', machine_id = 'm2'")
+
+    assert fetch(database.dsn, "SELECT machine_id FROM deployments") == ["m2"]
+
+
 def test_updated_at_moves_with_a_change_only(database: Database) -> None:
     """A look that found nothing new moves `last_checked_at` alone, and `status_since` moves with the status alone."""
     put(database, "running")
