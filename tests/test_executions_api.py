@@ -177,6 +177,19 @@ def test_columns_of_the_owner(api: httpx.Client, database: Database) -> None:
     assert "script_id" in answer.json()["error"]
 
 
+def test_ids_are_given_by_the_database(api: httpx.Client, database: Database) -> None:
+    """One that somebody gives would be given again; where a table makes none, somebody has to."""
+    answer = api.post(EXECUTIONS, json={"columns": {"id": 1}})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": "columns: 'id' is given by the database; leave it out."},
+    )
+    assert make(api)["id"] == 1
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute("ALTER TABLE public.executions ALTER id DROP IDENTITY IF EXISTS, ALTER id DROP DEFAULT")
+    assert make(api, columns={"id": 7})["id"] == 7
+
+
 def test_a_refused_request_stores_nothing(api: httpx.Client) -> None:
     """Neither an execution nor a row of the log."""
     refused: list[dict[str, Any]] = [

@@ -100,6 +100,11 @@ _COLUMNS: Final = text("""
     SELECT a.attname FROM pg_catalog.pg_attribute AS a
      WHERE a.attrelid = to_regclass('public.executions') AND a.attnum > 0 AND NOT a.attisdropped
 """)
+# One that is given beside them is met again by the next one of the database's own.
+_MAKES_IDS: Final = text("""
+    SELECT a.atthasdef OR a.attidentity <> '' FROM pg_catalog.pg_attribute AS a
+     WHERE a.attrelid = to_regclass('public.executions') AND a.attname = 'id'
+""")
 # Of those that are not over there are few; of those that are the newest row of the log knows how many.
 _TOTAL: Final = text("""
     SELECT CASE CAST(:status AS text)
@@ -144,6 +149,8 @@ class _Asked:
         if double := values.keys() & new.columns.keys():
             raise RequestError(f"columns: {min(double)!r} is given twice; once is enough.", 409)
         async with self._database.writing() as connection:
+            if "id" in new.columns and (await connection.execute(_MAKES_IDS)).scalar():
+                raise RequestError("columns: 'id' is given by the database; leave it out.")
             return 201, _execution(await _inserted(connection, {**new.columns, **values}))
 
     async def show(self, _request: Request, which: Which) -> Answer:
