@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from stability.app import create_app
+from stability.applications import rows
 from stability.applications.compose import Places, normalised
 from stability.applications.engine import Engine, EngineError
 from stability.applications.figures import FEWEST, Figures
@@ -367,6 +368,30 @@ async def test_a_row_that_is_no_application_is_left_out(database: Database, tmp_
         async with found.database.reading() as connection:
             reading = await MONITOR.read(connection, Look(None, "live", found.settings))
     assert [row.fields["model_slug"] for row in reading.rows.values()] == ["m"]
+
+
+async def test_of_several_rows_of_one_that_was_checked_last_is_told(database: Database, tmp_path: Path) -> None:
+    """As a table of somebody else's may have them; from the engine as well as from the table."""
+    fetch(database.dsn, "ALTER TABLE generated_applications DROP CONSTRAINT generated_applications_are_numbered_once")
+    made(database)
+    made(database, container_status="stopped", last_status_check=NOW)
+    made(database, container_status="no_compose", last_status_check=NOW - timedelta(days=1))
+
+    async def answer(path: str) -> bytes:
+        return http(b"OK" if path == "/_ping" else b"[]")
+
+    async with pretending(answer, tmp_path) as address:
+        async with applications(database, address) as found:
+            (told,) = (await rows.find(found.database, "m", 1)).applications
+            assert (told.status, told.last_status_check) == ("stopped", NOW)
+        app = create_app(load(docker_host=address), conninfo=database.server_dsn)
+        with hosting(app) as url, httpx.Client(base_url=url, timeout=10) as client:
+            path = "/api/app/m/1/status"
+            answers = [
+                await asyncio.to_thread(client.get, path, params={"force_refresh": asked})
+                for asked in ("true", "false")
+            ]
+    assert [one.json()["message"] for one in answers] == ["Status retrieved"] * 2
 
 
 def test_without_an_engine_nothing_is_claimed_or_written(hosted: str, database: Database) -> None:

@@ -22,8 +22,9 @@ _ALL: Final = text("""
 """)
 _ONE: Final = text("""
     SELECT clock_timestamp() AS asked, (
-        SELECT json_agg(to_jsonb(a)) FROM public.generated_applications AS a
-         WHERE a.model_slug = :slug AND a.app_number::text = :number) AS found
+        SELECT json_build_array(to_jsonb(a)) FROM public.generated_applications AS a
+         WHERE a.model_slug = :slug AND a.app_number::text = :number
+         ORDER BY a.last_status_check DESC NULLS LAST, a.id LIMIT 1) AS found
 """)
 _NEVER_CHECKED: Final = text("""
     SELECT EXISTS (SELECT FROM public.generated_applications WHERE last_status_check IS NULL)
@@ -108,7 +109,7 @@ async def everything(database: Database) -> Found:
 
 
 async def find(database: Database, model_slug: str, app_number: int) -> Found:
-    """That one, if there is one."""
+    """That one, if there is one; where a table of somebody else's has several rows of it, the one checked last."""
     return await _found(database, _ONE, {"slug": model_slug, "number": str(app_number)})
 
 
