@@ -13,6 +13,11 @@ import { RANKED, SHAPE, levelOf, word } from "./levels.js";
 const FEW = 6; // rows that nobody needs to filter
 const TIME = /^\d{4}-\d\d-\d\dT/; // nobody looks for a digit of a time
 
+/** Every word of a row, those within lists and objects too: a check's name, say. @param {unknown} value @returns {string[]} */
+export function told(value) {
+  return typeof value === "object" ? Object.values(value ?? {}).flatMap(told) : [String(value ?? "")];
+}
+
 export class Filter {
   #words = html("input", { type: "search", autocomplete: "off", spellcheck: "false", placeholder: "Filter" });
   #levels = new Map(RANKED.map((level) => [level, this.#button(level)]));
@@ -53,7 +58,7 @@ export class Filter {
     return (row) => {
       if (chosen.size > 0 && !chosen.has(levelOf(row, now))) return false;
       if (sought.length === 0) return true;
-      return Object.values(row).flat().some((value) => !TIME.test(String(value)) && String(value ?? "").toLowerCase().includes(sought));
+      return told(row).some((word) => !TIME.test(word) && word.toLowerCase().includes(sought));
     };
   }
 

@@ -114,6 +114,16 @@ def test_a_status_follows_the_stream(served: Serving, database: Database, page: 
     expect(part.get_by_role("row").filter(has_text="web").locator(".status")).to_have_text(re.compile("⚪ gone"))
 
 
+def test_a_check_finds_its_service(served: Serving, database: Database, page: Page) -> None:
+    """By its name, as it is shown; no word of ours finds one that has checks."""
+    record(database, datetime.now(UTC), *(service(f"s{n}", None) for n in range(6)), service(), whole=True)
+    page.goto(served.url)
+    part = page.locator("service-status")
+    for words, found in (("PING", 1), ("object", 0), ("", 7)):
+        part.get_by_role("searchbox", name="Filter services by words").fill(words)
+        expect(part.locator(".status")).to_have_count(found)
+
+
 def test_consul_away_and_old_news(served: Serving, database: Database, page: Page) -> None:
     """What is known stays with a word; what nobody saw for three samples is unknown, with what it was."""
     page.goto(served.url)
