@@ -1,18 +1,22 @@
 """The observer of Consul, against a real one: what changes there is in the tables at once."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stability.database import Database as Pool
 from stability.services.observer import Observer
 from stability.settings import load
+from tests.fixtures import consul_stand_in
 from tests.fixtures.consul import Agent, agent
 from tests.fixtures.eventually import in_time
 from tests.fixtures.postgres import Database, fetch
+from tests.fixtures.server import hosting
 
 SOON = 1.0  # seconds, the contract's
 
@@ -188,3 +192,56 @@ async def test_consul_goes_and_comes_back(database: Database) -> None:
             consul.register("web", "web-1", status="warning")
             await in_time(lambda: statuses(database) == {"n1:web": "warning", "n1:old": "gone"})
             assert available(database)
+
+
+class Slow:
+    """A Consul that gives its next answer about a node, which it has made by then, only when it may."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.keep, self.kept, self.give = threading.Event(), threading.Event(), threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the other does, this one late."""
+
+        async def late(message: Message) -> None:
+            if not self.kept.is_set():
+                self.kept.set()
+                await asyncio.to_thread(self.give.wait, 20)
+            await send(message)
+
+        if self.keep.is_set() and scope.get("path", "").startswith("/v1/catalog/node/"):
+            self.keep.clear()
+            await self._app(scope, receive, late)
+        else:
+            await self._app(scope, receive, send)
+
+
+async def test_what_is_gone_stays_gone_however_slow_a_look_is(database: Database) -> None:
+    """A look that read a node before its service went writes nothing after one that found it gone."""
+    fetch(
+        database.dsn,
+        "CREATE TABLE history (n serial, status text);"
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
+        " INSERT INTO public.history (status) VALUES (new.status); RETURN NULL; END $$;"
+        "CREATE TRIGGER keep AFTER INSERT OR UPDATE OF status ON services FOR EACH ROW WHEN (new.id = 'web')"
+        " EXECUTE FUNCTION keep()",
+    )
+    samples = "SELECT sum(samples) FROM stability.service_slots"
+    slow, consul = Slow(consul_stand_in.app()), Agent()
+    with hosting(slow, port=consul.port):
+        consul.register("web", "web-1")
+        consul.register("api", "api-1")
+        async with observing(database, consul.url, service_sample_seconds=1):
+            await in_time(lambda: statuses(database) == {"n1:web": "passing", "n1:api": "passing"})
+            slow.keep.set()  # nothing is registered, so it is a sample's look that is kept
+            await in_time(slow.kept.is_set)
+            consul.deregister("web")
+            for status in ("warning", "critical", "passing"):  # and the look at what was registered has all this time
+                consul.say("api-1", status)
+                await in_time(lambda status=status: statuses(database)["n1:api"] == status)  # type: ignore[misc]
+            (before,) = fetch(database.dsn, samples)
+            slow.give.set()
+            await in_time(lambda: fetch(database.dsn, samples) > [before] and statuses(database)["n1:web"] == "gone")
+    told = fetch(database.dsn, "SELECT status FROM history ORDER BY n")
+    assert set(told[told.index("gone") :]) == {"gone"}

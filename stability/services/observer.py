@@ -84,7 +84,7 @@ class _Following:
         self._consul, self._records, self._every = consul, records, sample_seconds
         self._changes, self._registrations = consul.watch(CHECKS), consul.watch(NAMES)
         self._room, self._news = asyncio.Semaphore(ASKED), asyncio.Event()
-        self._writing = asyncio.Lock()
+        self._writing, self._looking = asyncio.Lock(), asyncio.Lock()
         self._checks: list[Check] = []
         self._instances: list[Instance] = []
         self.written: dict[Key, Found] = {}
@@ -124,12 +124,16 @@ class _Following:
         await self._look_at_nodes()
 
     async def _look_at_nodes(self) -> None:
-        """Addresses, ports and metadata, which no single answer has for all services."""
-        names = catalogue.nodes((await self._consul.ask(NODES)).said)
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(self._look_at_node(name)) for name in names]
-        self._instances = [one for task in asked for one in task.result()]
-        self._news.set()
+        """Addresses, ports and metadata, which no single answer has for all services.
+
+        One look at a time: the older of two could end last, and bring back what is gone.
+        """
+        async with self._looking:
+            names = catalogue.nodes((await self._consul.ask(NODES)).said)
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(self._look_at_node(name)) for name in names]
+            self._instances = [one for task in asked for one in task.result()]
+            self._news.set()
 
     async def _look_at_node(self, name: str) -> list[Instance]:
         async with self._room:
