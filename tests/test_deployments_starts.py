@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from stability.deployments import starts
 from tests.fixtures.deployments import Row, configured, deployed, watching
 from tests.fixtures.eventually import in_time
 from tests.fixtures.machines import APP, TOKEN, MachineApi, closed_port, machine_api, target
@@ -158,6 +160,37 @@ async def test_one_whose_machine_still_exists_keeps_it(database: Database) -> No
         await row.becomes("running")
 
         assert (row.read("machine_id"), list(api.machines)) == ("m1", ["m1"])
+
+
+@pytest.mark.parametrize("trouble", ["slow", 503])
+async def test_whoever_waits_for_its_turn_waits_no_longer(
+    database: Database, monkeypatch: pytest.MonkeyPatch, trouble: int | str
+) -> None:
+    """The time in which a machine has to be made runs also while those before it are made."""
+    monkeypatch.setattr(starts, "MAKING", 1)
+    async with machine_api() as api:
+        api.always = trouble
+        for _ in range(10):
+            deployed(database)
+        async with watching(database, configured(api, deployment_create_seconds=2)):
+            failed = "SELECT count(*) FROM deployments WHERE status = 'failed'"
+            await in_time(lambda: fetch(database.dsn, failed)[0] >= 9, 6)
+            (told,) = fetch(database.dsn, "SELECT DISTINCT error_message FROM deployments WHERE status = 'failed'")
+
+    assert told == (
+        "Not created within 2 seconds" if trouble == "slow" else "the machine API answered 503: trouble 503"
+    )
+
+
+async def test_whoever_comes_too_late_has_one_try(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a crash as well, and also where it has to wait for its turn: the machine may be there."""
+    monkeypatch.setattr(starts, "MAKING", 1)
+    async with machine_api() as api, target() as here:
+        since = datetime.now(UTC) - timedelta(seconds=10)
+        rows = [deployed(database, "installing", status_since=since) for _ in range(3)]
+        async with watching(database, configured(api, here.port)):
+            for row in rows:
+                await row.becomes("running")
 
 
 async def test_something_that_runs_already(database: Database) -> None:

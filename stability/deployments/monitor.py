@@ -16,7 +16,7 @@ from stability.deployments.machines import TIMEOUT, Machines
 from stability.deployments.outbound import Outbound
 from stability.deployments.prober import UNREACHABLE, Prober
 from stability.deployments.rows import Deployment, Move
-from stability.deployments.starts import Starts, too_late
+from stability.deployments.starts import Starts, not_made, too_late
 from stability.settings import Settings
 
 LIVING: Final = ("running", "unhealthy", "stopped")
@@ -104,7 +104,7 @@ class HealthMonitor:
 
     async def _verdict(self, deployment: Deployment) -> Move | None:
         if deployment.status in {"pending", "installing"}:
-            return Move("failed", error=f"Not created within {self._settings.deployment_create_seconds:g} seconds")
+            return not_made(self._settings.deployment_create_seconds)
         verdict = await self._prober.look(deployment)
         if deployment.status == "starting" and verdict and verdict.status == "unhealthy":
             return too_late(self._settings.deployment_start_seconds)

@@ -15,7 +15,7 @@ import structlog
 from stability.database import Database
 from stability.deployments import rows
 from stability.deployments.apart import apart
-from stability.deployments.machines import MachineError, Machines, name_of, patiently
+from stability.deployments.machines import TIMEOUT, MachineError, Machines, name_of, patiently
 from stability.deployments.outbound import ForbiddenError
 from stability.deployments.prober import Prober
 from stability.deployments.rows import Deployment, Move
@@ -32,6 +32,11 @@ _log = structlog.get_logger(__name__)
 def too_late(seconds: float) -> Move:
     """What a deployment becomes that did not answer in time."""
     return Move("unhealthy", error=f"Server failed to start within {seconds:g} seconds")
+
+
+def not_made(seconds: float) -> Move:
+    """What a deployment becomes whose machine was not made in time."""
+    return Move("failed", error=f"Not created within {seconds:g} seconds")
 
 
 class Starts:
@@ -90,14 +95,22 @@ class Starts:
             return Move("starting", STARTING)
         if self._machines is None:
             return Move("failed", error="No machine API is set (STABILITY_MACHINES_URL and STABILITY_MACHINES_APP)")
+        loop = asyncio.get_running_loop()
         left = self._settings.deployment_create_seconds - deployment.age
+        deadline = loop.time() + left
         try:
-            async with self._making:
-                name = name_of(deployment.id)
-                config = await rows.config_of(self._database, deployment.id)
-                machine = await patiently(self._machines, name, config, left, again=again)
+            async with asyncio.timeout(left if left > 0 else TIMEOUT):  # who comes too late has one try as well
+                await self._making.acquire()
+        except TimeoutError:
+            return not_made(self._settings.deployment_create_seconds)
+        try:
+            name = name_of(deployment.id)
+            config = await rows.config_of(self._database, deployment.id)
+            machine = await patiently(self._machines, name, config, deadline - loop.time(), again=again)
         except MachineError as error:
             return Move("failed", error=str(error))
+        finally:
+            self._making.release()
         return Move("starting", STARTING, machine_id=machine.id)
 
     async def _await_health(self, deployment: Deployment, *, again: bool) -> Move:  # noqa: ARG002
