@@ -394,6 +394,13 @@ async def test_of_several_rows_of_one_that_was_checked_last_is_told(database: Da
     assert [one.json()["message"] for one in answers] == ["Status retrieved"] * 2
 
 
+def test_what_was_checked_at_the_end_of_time_never_grows_old(hosted: str, database: Database) -> None:
+    """There is no later moment, and the topic goes on."""
+    made(database, container_status="running", last_status_check=datetime.max.replace(tzinfo=UTC, microsecond=0))
+    (listed,) = httpx.get(f"{hosted}/api/applications").json()["applications"]
+    assert (listed["container_status"], listed["stale_after"]) == ("running", "9999-12-31T23:59:59.999Z")
+
+
 def test_without_an_engine_nothing_is_claimed_or_written(hosted: str, database: Database) -> None:
     """The cached status stays as it is, and a refresh of all says so."""
     made(database, container_status="running", last_status_check=NOW)

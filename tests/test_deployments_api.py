@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 import httpx
 import psycopg
 import pytest
+import structlog
 
+from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving
 
@@ -17,6 +19,17 @@ def api(hosted: str) -> Iterator[httpx.Client]:
     """A client of the server on this test's database."""
     with httpx.Client(base_url=hosted, timeout=10) as client:
         yield client
+
+
+def await_on_the_stream(api: httpx.Client, *names: str) -> None:
+    """The deployments that the stream tells of are these."""
+    with Follower(f"{api.base_url}/api/live?topics=deployments") as follower:
+        follower.wait_for(
+            lambda client: (
+                {event.data["row"]["name"] for event in client.events if event.name in {"row", "change"}} == {*names}
+            ),
+            5,
+        )
 
 
 def test_a_request_that_makes_one_answers_at_once(api: httpx.Client) -> None:
@@ -87,6 +100,48 @@ def test_an_odd_row_hides_no_other(api: httpx.Client, database: Database) -> Non
     listed = api.get(DEPLOYMENTS).json()["deployments"]
     assert [(one["name"], one["last_checked_at"]) for one in listed] == [("web", None), ("api", None)]
     assert api.get("/readyz").status_code == 200
+
+
+def test_what_is_observed_at_the_end_of_time_never_grows_old(api: httpx.Client, database: Database) -> None:
+    """There is no later moment, and the topic goes on."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO deployments (name, status, last_checked_at) VALUES ('web', 'running', '9999-12-31 23:59:59Z')"
+        )
+    (listed,) = api.get(DEPLOYMENTS).json()["deployments"]
+    assert (listed["observed_at"], listed["stale_after"]) == ("9999-12-31T23:59:59.000Z", "9999-12-31T23:59:59.999Z")
+    await_on_the_stream(api, "web")
+
+
+def test_a_row_that_cannot_be_told_is_left_out(api: httpx.Client, database: Database) -> None:
+    """In a table of somebody else's: the others go on, and the log names it."""
+    with structlog.testing.capture_logs() as lines:
+        with psycopg.connect(database.dsn, autocommit=True) as owner:
+            owner.execute("ALTER TABLE deployments ALTER id DROP IDENTITY")
+            owner.execute("ALTER TABLE deployments ALTER id TYPE numeric")
+            owner.execute(
+                "INSERT INTO deployments (id, name, status) VALUES (1.5, 'odd', 'failed'), (2, 'web', 'failed')"
+            )
+        assert [one["name"] for one in api.get(DEPLOYMENTS).json()["deployments"]] == ["web"]
+        await_on_the_stream(api, "web")
+    assert [line["row"] for line in lines if line["event"] == "a row is left out"] == [1.5]
+
+
+def test_texts_of_another_type_are_told_as_texts(api: httpx.Client, database: Database) -> None:
+    """A host may number his machines, and keep more of an error than a sentence."""
+    with psycopg.connect(database.dsn, autocommit=True) as owner:
+        owner.execute(
+            "ALTER TABLE deployments ALTER name TYPE integer USING 0, ALTER machine_id TYPE bigint USING 0,"
+            " ALTER error_message TYPE jsonb USING NULL"
+        )
+        owner.execute(
+            "INSERT INTO deployments (name, status, machine_id, error_message)"
+            """ VALUES (7, 'failed', 9007199254740993, '{"code": 1}')"""
+        )
+    (listed,) = api.get(DEPLOYMENTS).json()["deployments"]
+    assert listed == api.get(f"{DEPLOYMENTS}/{listed['id']}").json()
+    assert (listed["name"], listed["machine_id"], listed["error_message"]) == ("7", "9007199254740993", '{"code": 1}')
+    await_on_the_stream(api, "7")
 
 
 def test_a_report_is_of_its_status(api: httpx.Client) -> None:

@@ -120,6 +120,31 @@ async def test_one_broken_deployment_stops_nobody(database: Database, broken: st
         await fresh.becomes("running")
 
 
+async def test_one_that_is_so_for_ever_stops_nobody(database: Database) -> None:
+    """An infinite time has no distance from now: it is as old, or as young, as can be."""
+    async with target() as here, watching(database, configured(None)):
+        odd = [
+            deployed(database, status, health_url=here.url, status_since=since)
+            for status in ("unhealthy", "starting")
+            for since in ("infinity", "-infinity")
+        ]
+        for row in (*odd, deployed(database, "starting", health_url=here.url)):
+            await row.becomes("running")
+
+
+async def test_machines_may_be_numbered(database: Database) -> None:
+    """In a table of somebody else's."""
+    fetch(database.dsn, "ALTER TABLE deployments ALTER machine_id TYPE bigint USING NULL")
+    async with target() as here, machine_api() as api, watching(database, configured(api, here.port)):
+        row = deployed(database, "running", machine_id=42)
+        fresh = deployed(database, machine_id=43)
+        await fresh.becomes("running")
+        here.behaviour = 500
+        await row.becomes("unhealthy")
+
+    assert {asked.path for asked in here.asked} == {"/42/status", "/43/status"}
+
+
 async def test_a_row_that_the_database_does_not_let_be_written_stops_nobody(database: Database) -> None:
     """A host's own trigger may refuse what it likes."""
     fetch(

@@ -1,9 +1,12 @@
 """The same SQL on the other versions of Postgres that this machine has: migrated, read, migrated again, removed."""
 
+from math import inf
 from pathlib import Path
 
 import pytest
 
+from stability.database import Database
+from stability.deployments import rows
 from stability.postgres import EmbeddedPostgres, binaries
 from stability.postgres.binaries import Binaries
 from stability.schema.migration import migrate, uninstall
@@ -46,3 +49,22 @@ async def test_the_doctor_can_ask_it_as_well(programs: Path, data_dir: Path, mon
     with EmbeddedPostgres(data_dir, {"fsync": "off"}) as server:
         migrate(server.dsn)
         assert [finding.check for finding in await examine(server.dsn) if finding.level != "ok"] == ["server"]
+
+
+@pytest.mark.skipif(not INSTALLED, reason="this machine has no other Postgres under /usr/lib/postgresql")
+@pytest.mark.parametrize("programs", INSTALLED, ids=lambda path: f"PostgreSQL {path.parent.name}")
+async def test_a_deployment_that_is_so_for_ever_has_an_age(
+    programs: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 17, Postgres cannot subtract an infinite time: the others are read all the same."""
+    monkeypatch.setattr(binaries, "find", lambda: Binaries(programs, programs.parent.name))
+    with EmbeddedPostgres(data_dir, {"fsync": "off"}) as server:
+        migrate(server.dsn)
+        since = "INSERT INTO deployments (name, status, status_since) VALUES ('web', 'running', %s)"
+        for moment in ("infinity", "-infinity"):
+            fetch(server.dsn, since, moment)
+        pool = Database(server.dsn)
+        try:
+            assert sorted(one.age for one in await rows.having(pool, ["running"])) == [0, inf]
+        finally:
+            await pool.close()

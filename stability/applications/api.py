@@ -13,6 +13,7 @@ from stability.applications.figures import Told
 from stability.applications.refresh import AWAY, Applications
 from stability.applications.rows import Application, Found
 from stability.applications.status import UNCERTAIN, is_status_fresh
+from stability.http.odd import later, understood
 from stability.http.operations import Answer, Flag, Key, Model, Moment, Operation, stored
 
 PATH: Final = "/api/applications"
@@ -122,7 +123,7 @@ def item(row: Mapping[str, Any], fresh_minutes: float) -> Item:
     # whatever a table of somebody else's says: what was never checked is unknown
     fields["container_status"] = (observed and row.get("container_status")) or "unknown"
     if observed:
-        fields["stale_after"] = observed + timedelta(minutes=fresh_minutes)
+        fields["stale_after"] = later(observed, timedelta(minutes=fresh_minutes))
     return Item.model_validate(fields)
 
 
@@ -132,7 +133,7 @@ def operations(applications: Applications) -> Sequence[Operation]:
 
     async def everything(_request: Request) -> Answer:
         asked, found = await rows.listed(applications.database)
-        items = rows.understood(lambda row: item(row, fresh), found)
+        items = understood(rows.TABLE, lambda row: item(row, fresh), found)
         ages = [_age(one.last_status_check, asked) for one in items]
         figures = applications.figures.told(ages, fresh * MINUTE)
         return All(applications=items, docker_connected=applications.connected, figures=figures)

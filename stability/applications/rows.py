@@ -1,20 +1,20 @@
 """The table of applications, read and written: who asked the engine last is believed."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
-from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from stability.database import Database, reason
+from stability.http.odd import understood
 from stability.http.operations import Model, Moment, stored
-from stability.logs import Seldom
 
+TABLE: Final = "generated_applications"
 _ALL: Final = text("""
     SELECT clock_timestamp() AS asked,
            coalesce(json_agg(to_jsonb(a) ORDER BY a.model_slug, a.app_number), '[]') AS found
@@ -48,8 +48,6 @@ _WRITE: Final = text("""
 """)
 
 _log = structlog.get_logger(__name__)
-_seldom = Seldom(60.0)
-_Understood = TypeVar("_Understood")
 
 
 class Application(Model):
@@ -117,21 +115,7 @@ async def _found(database: Database, statement: Any, values: Mapping[str, Any]) 
     async with database.reading() as connection:
         row = (await connection.execute(statement, values)).mappings().one()
     parse = Application.model_validate
-    return Found(row["asked"], understood(lambda one: parse(stored(Application, one)), row["found"] or ()))
-
-
-def understood(
-    parse: Callable[[Mapping[str, Any]], _Understood], found: Sequence[Mapping[str, Any]]
-) -> list[_Understood]:
-    """The rows that are applications: in a table of somebody else's one may have no slug, or a word for a number."""
-    parsed = []
-    for row in found:
-        try:
-            parsed.append(parse(row))
-        except ValidationError as error:
-            if _seldom():
-                _log.warning("a row is no application", row=row.get("id"), field=error.errors()[0]["loc"])
-    return parsed
+    return Found(row["asked"], understood(TABLE, lambda one: parse(stored(Application, one)), row["found"] or ()))
 
 
 async def has_new(database: Database) -> bool:

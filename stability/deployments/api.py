@@ -17,6 +17,7 @@ from starlette.requests import Request
 from stability.database import Database
 from stability.deployments.starts import STARTING
 from stability.errors import RequestError
+from stability.http.odd import Words, later, understood, words
 from stability.http.operations import Answer, Error, JsonObject, Key, Model, Moment, Operation, Text, stored
 from stability.settings import Settings
 
@@ -31,12 +32,12 @@ class Item(Model):
     """One deployment; `observed_at` is when it was seen so, after `stale_after` that is old."""
 
     id: int | str
-    name: str
-    status: str
-    progress_message: str | None
-    error_message: str | None
-    machine_id: str | None
-    health_url: str | None
+    name: Words
+    status: Words
+    progress_message: Words | None
+    error_message: Words | None
+    machine_id: Words | None
+    health_url: Words | None
     last_checked_at: Moment | None
     created_at: Moment | None
     updated_at: Moment | None
@@ -95,10 +96,10 @@ _SAY: Final = text("""
 def item(row: Mapping[str, Any], interval: float) -> Item:
     """A row of the table as it is told; `interval` is the seconds between two looks."""
     fields = stored(Item, row)
-    fields |= {"name": row.get("name") or "", "status": row.get("status") or "unknown"}
+    fields |= {"name": words(fields["name"]) or "", "status": words(fields["status"]) or "unknown"}
     fields["observed_at"] = observed = _observed(row) or fields["updated_at"] or fields["created_at"]
-    if observed and row.get("status") in OBSERVED:
-        fields["stale_after"] = observed + timedelta(seconds=STALE * interval)
+    if observed and fields["status"] in OBSERVED:
+        fields["stale_after"] = later(observed, timedelta(seconds=STALE * interval))
     return Item.model_validate(fields)
 
 
@@ -115,7 +116,7 @@ def operations(database: Database, settings: Settings) -> Sequence[Operation]:
     async def everything(_request: Request) -> Answer:
         async with database.reading() as connection:
             found = (await connection.execute(_ALL)).scalar_one()
-        return All(deployments=[item(row, interval) for row in found])
+        return All(deployments=understood("deployments", lambda row: item(row, interval), found))
 
     async def make(_request: Request, new: New) -> Answer:
         runs = new.health_url is not None

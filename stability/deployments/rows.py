@@ -13,21 +13,21 @@ from stability.database import Database
 
 TRANSITIONAL: Final = ("pending", "installing", "starting")
 _COLUMNS: Final = """
-    id::text, status::text, machine_id, health_url, error_message,
-    greatest(0, extract(epoch FROM clock_timestamp() - coalesce(status_since, updated_at, created_at, now())))::float8
-        AS age
+    id::text, status::text, machine_id::text, health_url::text, error_message::text,
+    greatest(0, extract(epoch FROM clock_timestamp())
+        - extract(epoch FROM coalesce(status_since, updated_at, created_at, now())))::float8 AS age
 """
 _STATUS: Final = f"SELECT {_COLUMNS} FROM public.deployments WHERE status::text = ANY(:statuses) ORDER BY id"  # noqa: S608
-# the parameter has no type of its own, so that it takes the id's: a number, a uuid, a text
+# the parameter has no type of its own, so that it takes the column's: a number, a uuid, a text
 _ONE: Final = text(f"SELECT {_COLUMNS} FROM public.deployments WHERE id = :id").bindparams(  # noqa: S608
     bindparam("id", type_=NULLTYPE)
 )
 _MOVE: Final = text("""
     UPDATE public.deployments
        SET status = :status, progress_message = :progress, error_message = :error,
-           machine_id = coalesce(CAST(:machine AS text), machine_id)
+           machine_id = coalesce(:machine, machine_id)
      WHERE id = :id AND status::text = :seen RETURNING id::text
-""").bindparams(bindparam("id", type_=NULLTYPE), bindparam("status", type_=NULLTYPE))
+""").bindparams(*(bindparam(name, type_=NULLTYPE) for name in ("id", "status", "machine")))
 _CONFIG: Final = text("SELECT config::text FROM public.deployments WHERE id = :id").bindparams(
     bindparam("id", type_=NULLTYPE)
 )

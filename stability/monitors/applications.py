@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stability.applications import api
 from stability.applications.figures import Figures
 from stability.applications.refresh import Applications
-from stability.applications.rows import understood
+from stability.applications.rows import TABLE
 from stability.applications.watcher import Watcher
 from stability.duty import Duty
+from stability.http.odd import understood
 from stability.hub import Hub, Row
 from stability.monitors.monitor import Around, Look, Monitor, Reading, woken
 
@@ -30,7 +31,7 @@ async def _read(connection: AsyncConnection, look: Look) -> Reading:
     keys = None if look.keys is None else sorted(look.keys)
     found = (await connection.execute(_READ, {"keys": keys})).mappings().one()
     fresh = look.settings.application_fresh_minutes
-    items = understood(lambda row: api.item(row, fresh), found["found"])
+    items = understood(TABLE, lambda row: api.item(row, fresh), found["found"])
     rows = {str(item.id): Row(item.container_status, item.model_dump(mode="json")) for item in items}
     return Reading(rows, found["as_of"])
 

@@ -14,6 +14,7 @@ from stability.deployments.machines import Machines
 from stability.deployments.monitor import HealthMonitor
 from stability.deployments.outbound import Outbound
 from stability.duty import Duty
+from stability.http.odd import understood
 from stability.hub import Row
 from stability.monitors.monitor import Around, Look, Monitor, Reading, woken
 
@@ -27,7 +28,7 @@ _READ: Final = text(f"""
 async def _read(connection: AsyncConnection, look: Look) -> Reading:
     keys = None if look.keys is None else sorted(look.keys)
     found = (await connection.execute(_READ, {"keys": keys})).mappings().one()
-    items = [api.item(row, look.settings.probe_seconds) for row in found["found"]]
+    items = understood(TOPIC, lambda row: api.item(row, look.settings.probe_seconds), found["found"])
     return Reading({str(item.id): _row(item) for item in items}, found["as_of"])
 
 
