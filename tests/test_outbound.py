@@ -37,6 +37,8 @@ async def ask(url: str, allow: Allow = HERE, seconds: float = 5.0, most: int = 0
         ([], "example.org", "169.254.169.254", False),
         ([], "example.org", "100.100.100.200", False),
         ([], "example.org", "fd00:ec2::254", False),
+        ([], "example.org", "fec0::1", False),
+        ([], "example.org", "feff::1", False),
         ([], "example.org", "0.0.0.0", False),  # noqa: S104
         ([], "example.org", "224.0.0.1", False),
         (["10.0.0.0/8"], "example.org", "10.0.0.1", True),
@@ -44,6 +46,7 @@ async def ask(url: str, allow: Allow = HERE, seconds: float = 5.0, most: int = 0
         (["10.0.0.0/8"], "example.org", "93.184.216.34", False),
         (["10.0.0.0/8", "public"], "example.org", "93.184.216.34", True),
         ([".internal"], "a.internal", "fdaa::1", True),
+        ([".internal"], "a.internal", "fec0::1", True),
         ([".internal"], "internal", "fdaa::1", False),
         ([".internal"], "a.internal.evil.example", "fdaa::1", False),
         ([".internal"], "metadata.google.internal", "169.254.169.254", False),

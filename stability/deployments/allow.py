@@ -25,6 +25,7 @@ _METADATA: Final = tuple(
     )
 )
 _TRANSLATED: Final = ip_network("64:ff9b::/96")  # IPv6 that leads to the IPv4 in its last 32 bits
+_SITE_LOCAL: Final = ip_network("fec0::/10")  # private, which Python 3.11 takes for public
 _NAME: Final = re.compile(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 
 
@@ -69,7 +70,8 @@ class Allow:
             return False
         if any(address in network for network in _METADATA):
             return False
-        return host.endswith(self.suffixes) or (self.public and address.is_global)
+        public = address.is_global and address not in _SITE_LOCAL
+        return host.endswith(self.suffixes) or (self.public and public)
 
 
 def _real(address: Address) -> Address:
