@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stability.deployments import outbound as module
 from stability.deployments.allow import Allow
 from stability.deployments.outbound import Answer, ForbiddenError, Outbound, UnansweredError
 from tests.fixtures.machines import closed_port, target
@@ -186,3 +187,48 @@ async def test_a_lookup_that_hangs_ends_with_the_deadline(monkeypatch: pytest.Mo
     over.set()
 
     assert monotonic() - began < 2
+
+
+async def test_lookups_that_hang_keep_no_more_threads_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often somebody asks and gives up; once they end, the next ones go on."""
+    monkeypatch.setattr(module, "RESOLVING", 2)
+    over, looking = threading.Event(), []
+
+    def getaddrinfo(host: str, port: Any, **_kwargs: Any) -> list[Any]:
+        looking.append(host)
+        over.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port or 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    outbound = Outbound(HERE)
+    try:
+        for number in range(5):
+            with pytest.raises(UnansweredError):
+                await outbound.ask(f"http://slow{number}.example/", 0.1)
+        assert looking == ["slow0.example", "slow1.example"]
+        over.set()
+        async with target() as here:
+            for _ in range(5):
+                assert (await outbound.ask(f"http://well.example:{here.port}/", 5)).code == 200
+    finally:
+        over.set()
+        await outbound.close()
+
+
+async def test_a_thread_that_cannot_begin_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may have no more of them for a while."""
+
+    def begin(_thread: threading.Thread) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(module, "RESOLVING", 1)
+    outbound = Outbound(HERE)
+    try:
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", begin)
+            with pytest.raises(RuntimeError):
+                await outbound.ask("http://localhost/", 5)
+        async with target() as here:
+            assert (await outbound.ask(f"http://localhost:{here.port}/", 5)).code == 200
+    finally:
+        await outbound.close()

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
@@ -108,8 +109,7 @@ class Outbound:
         try:
             found = [ip_address(host)]
         except ValueError:
-            async with self._resolving:
-                found = await _resolved(host)
+            found = await _resolved(host, self._resolving)
         return [address for address in dict.fromkeys(found) if self._allow.permits(host, address)]
 
     async def _exchange(  # noqa: PLR0913, PLR0917 -- a request
@@ -146,23 +146,40 @@ async def _read(response: httpx.Response, most: int) -> bytes:
     return bytes(body[:most])
 
 
-async def _resolved(host: str) -> list[Address]:
-    """Every address of a name. The thread is a daemon, so that a resolver that hangs delays no stop."""
+def _look_up(host: str) -> list[Address]:
+    """Every address of a name, however long that takes; raises OSError where there is none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise OSError(f"the name {host} is not found ({error})") from error
+    return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+
+async def _resolved(host: str, room: asyncio.Semaphore) -> list[Address]:
+    """The same from a thread, a daemon, so that a resolver that hangs delays no stop.
+
+    It keeps its place in `room` until it ends, also where nobody waits for it any more.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[list[Address]] = loop.create_future()
 
-    def tell(act: Callable[[], None]) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: None if done.done() else act())
+    def end(tell: Callable[[], None]) -> None:
+        room.release()
+        if not done.done():
+            tell()
 
     def look() -> None:
         try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            failure = OSError(f"the name {host} is not found ({error})")
-            tell(lambda: done.set_exception(failure))
-        else:
-            tell(lambda: done.set_result([ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]))
+            tell = partial(done.set_result, _look_up(host))
+        except OSError as error:
+            tell = partial(done.set_exception, error)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(end, tell)
 
-    threading.Thread(target=look, name=f"resolve {host}", daemon=True).start()
+    await room.acquire()
+    try:
+        threading.Thread(target=look, name=f"resolve {host}", daemon=True).start()
+    except RuntimeError:  # there is no thread to be had
+        room.release()
+        raise
     return await done
