@@ -66,7 +66,12 @@ AS $$
             WHEN w.name LIKE 'stability\_keep\_%' THEN ': the rules of its rows are not kept'
             WHEN w.name LIKE '%\_alerts' THEN ': nobody is alerted'
             ELSE ': changes are seen only at the next periodic read'
-        END, CASE WHEN w.definition IS NULL THEN 'add or rename it, then run "stability migrate"' ELSE 'run "stability migrate"' END
+        END, CASE
+            WHEN w.definition IS NULL THEN 'add or rename it, then run "stability migrate"'
+            WHEN w.problem = 'is not the trigger that Stability makes' THEN
+                'rename or drop it if it is yours, then run "stability migrate"'
+            ELSE 'run "stability migrate"'
+        END
     FROM stability.wanted_parts() AS w
     WHERE NOT w.present
 
