@@ -75,17 +75,20 @@ def test_one_change_of_a_thousand_rows_touches_one_row(shown: Shown, page: Page)
 
 @pytest.mark.parametrize(("updates", "reconnects"), [(50, 5), pytest.param(1_000, 200, marks=pytest.mark.chaos)])
 def test_nothing_stays_behind(shown: Shown, page: Page, updates: int, reconnects: int) -> None:
-    """Rows come and go, the stream begins anew; nodes, listeners and memory stay as they were."""
+    """Rows come and go, the stream begins anew; nodes, listeners and memory stay as they were after the first time.
+
+    Until then the engine compiles: three rounds of a thousand and 200 left 520, 90 and 70 KB, which are its SharedWorkers.
+    """
     page.goto(shown.url)
     items = page.locator("deployment-status li")
     expect(items).to_have_count(100)
     cdp = page.context.new_cdp_session(page)
-    _update(shown, page, 20)
-    _reconnect(page, 3)
-    before = _kept(cdp)
-    _update(shown, page, updates)
-    _reconnect(page, reconnects)
-    after = _kept(cdp)
+    before = after = _kept(cdp)
+    for _ in range(2):
+        before = after
+        _update(shown, page, updates)
+        _reconnect(page, reconnects)
+        after = _kept(cdp)
     print(f"\n{updates} updates, {reconnects} reconnects: {before} -> {after}")
     assert after[0] <= before[0] + 20
     assert after[1] <= before[1] + 5
