@@ -77,7 +77,7 @@ def test_one_change_of_a_thousand_rows_touches_one_row(shown: Shown, page: Page)
 def test_nothing_stays_behind(shown: Shown, page: Page, updates: int, reconnects: int) -> None:
     """Rows come and go, the stream begins anew; nodes, listeners and memory stay as they were after the first time.
 
-    Until then the engine compiles: three rounds of a thousand and 200 left 520, 90 and 70 KB, which are its SharedWorkers.
+    Until then the engine compiles: three rounds of the long form left 520, 90 and 70 KB, which is its SharedWorkers.
     """
     page.goto(shown.url)
     items = page.locator("deployment-status li")
