@@ -8,6 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -47,6 +48,8 @@ _NOTIFY: Final = """
 _STATUS: Final = "SELECT pg_catalog.pg_xact_status(%s::text::xid8)"
 _TOO_MANY_CONNECTIONS: Final = "53300"
 IDLE_SESSION_TIMEOUT: Final = 140_000  # server_version_num of the first Postgres that has it
+# Forbidden, or not found by its number: what a session was, or knew, may have been removed and made anew meanwhile.
+_OUTLIVED: Final = {"42501", "XX000"}
 
 
 async def connect(conninfo: str, application_name: str) -> psycopg.AsyncConnection[Any]:
@@ -116,10 +119,15 @@ class Database:
         self._generation, self._system = 0, 0
         event.listen(self.engine.sync_engine, "connect", self._connected)
         event.listen(self.engine.sync_engine, "checkout", self._checked_out)
+        event.listen(self.engine.sync_engine, "handle_error", self._failed)
 
     def renew(self) -> None:
         """Use no connection again that exists by now: it may lead to where the database was."""
         self._generation += 1
+
+    def _failed(self, context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) in _OUTLIVED:
+            self.renew()
 
     def _connected(self, _connection: object, record: ConnectionPoolEntry) -> None:
         record.info["generation"] = self._generation

@@ -10,12 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import httpx
 import psycopg
 import pytest
 
 from stability.postgres import dsn_of
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.verdict import Truth, judge
+from tests.fixtures.command import stability
+from tests.fixtures.eventually import eventually
 from tests.fixtures.postgres import fetch
 from tests.fixtures.server import Serving, free_port
 
@@ -46,6 +49,19 @@ def up(data_dir: Path, *before: str) -> Iterator[Serving]:
 def postmaster(data_dir: Path) -> int:
     """The process id of the Postgres in that folder."""
     return int((data_dir / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+
+
+def test_the_schema_was_made_anew(data_dir: Path) -> None:
+    """With roles and functions that only have the names of those before: nobody has to start the server again."""
+    with up(data_dir) as server, Onlooker(server.url) as onlooker:
+        onlooker.wait_for(True, BACK_WITHIN)
+        assert stability("migrate", "--uninstall", "--drop-data", DATABASE_URL=dsn_of(data_dir)).returncode == 0
+        onlooker.wait_for(None, BACK_WITHIN)
+        assert stability("migrate", DATABASE_URL=dsn_of(data_dir)).returncode == 0
+        onlooker.wait_for(True, BACK_WITHIN)
+        fetch(dsn_of(data_dir), WORK)
+        onlooker.wait_for(False, AT_ONCE)
+        eventually(lambda: httpx.get(f"{server.url}/api/v1/executions").is_success)
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.chaos)])
