@@ -60,7 +60,7 @@ class Settings(ApplicationSettings, ServiceSettings):
     url: str | None = Field(
         None,
         description="the server that `watch`, `wait`, `healthcheck` and `doctor` ask;"
-        " else the one at the address above",
+        " else the one at the address above, or for `watch` and `wait`, where none answers there, the database itself",
     )
     token: SecretStr | None = Field(
         None, description="secret for everything but the badge, its stream and the health paths (header or cookie)"
