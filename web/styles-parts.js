@@ -29,7 +29,7 @@ const PLOT = `
 .plot svg { display: block; width: 100%; height: 8rem; border-bottom: 1px solid light-dark(#8b95a1, #6b7683); background: light-dark(#f8f9fa, #10151b); cursor: crosshair; }
 .plot svg[data-loading] { opacity: .5; }
 path:not(.gap) { fill: none; }
-path.hatching { stroke: light-dark(#aeb6bf, #4b5460); stroke-width: 1; }
+path.hatching { stroke: light-dark(#8b95a1, #6b7683); stroke-width: 1; }
 .cursor { position: absolute; top: 0; bottom: 1px; width: 1px; background: light-dark(#4b5460, #a9b3be); pointer-events: none; }
 .legend, .axis { display: flex; flex-wrap: wrap; gap: .1rem 1rem; color: light-dark(#4b5460, #a9b3be); font-size: .8125rem; font-variant-numeric: tabular-nums; }
 details { margin-top: .5rem; }

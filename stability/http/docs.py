@@ -13,9 +13,9 @@ _Schema = Mapping[str, Any]
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>What may be asked · Stability</title>
+<meta name="color-scheme" content="light dark"><title>API · Stability</title>
 <link rel="icon" href="favicon.svg" type="image/svg+xml"><link rel="stylesheet" href="page.css"></head>
-<body class="docs"><header class="top"><h1>Stability: what may be asked</h1>
+<body class="docs"><header class="top"><h1>Stability: API</h1>
 <nav class="quiet" aria-label="For programs"><a href="openapi.json">OpenAPI</a>
 <a href="asyncapi.json">AsyncAPI</a></nav></header><main>
 {operations}
@@ -62,7 +62,7 @@ def _group(asked: tuple[str, str, _Schema]) -> str:
 def _operation(path: str, method: str, operation: _Schema) -> str:
     token = "<p>Needs the token.</p>" if "security" in operation else ""
     parameters = _table(
-        ("Parameter", "In", "What", "Otherwise"),
+        ("Parameter", "In", "Type", "Default"),
         (
             (f"<code>{escape(each['name'])}</code>", each["in"], _kind(each["schema"]), _otherwise(each["schema"]))
             for each in operation.get("parameters", ())
@@ -70,7 +70,7 @@ def _operation(path: str, method: str, operation: _Schema) -> str:
     )
     body = operation.get("requestBody")
     answers = _table(
-        ("Status", "Answer", "What"),
+        ("Status", "Answer", "Type"),
         (
             (f"<code>{status}</code>", escape(answer["description"]), _content(answer))
             for status, answer in operation["responses"].items()
@@ -92,7 +92,7 @@ def _fields(schema: _Schema) -> str:
         return f"<p>{_kind(schema)}</p>"
     required = schema.get("required", ())
     return _table(
-        ("Field", "What", ""),
+        ("Field", "Type", ""),
         (
             (f"<code>{escape(name)}</code>", _kind(field), "" if name in required else "optional")
             for name, field in schema["properties"].items()
@@ -130,7 +130,7 @@ def _otherwise(schema: _Schema) -> str:
 
 def _named(name: str) -> str:
     """A model whose name others have as well bears its module's."""
-    return " ".join(part for part in name.replace("stability__", "").split("__") if part != "api")
+    return " ".join(part for part in name.replace("stability__", "").split("__") if part not in {"api", "http"})
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
