@@ -52,3 +52,13 @@ class RequestError(StabilityError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+_WANTED = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+
+
+def plain(kind: str, said: str) -> str:
+    """What pydantic said of a value, such as `int_parsing`, for somebody who does not know its types; no full stop."""
+    wanted = _WANTED.get(kind.removesuffix("_parsing")) if kind.endswith("_parsing") else None
+    said = f"it should be {wanted}" if wanted else said.removeprefix("Value error, ")
+    return said.replace("Input should be", "it should be", 1).rstrip(".")

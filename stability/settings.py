@@ -13,7 +13,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from stability.applications.settings import ApplicationSettings
 from stability.deployments.allow import Allow, template
 from stability.durations import duration
-from stability.errors import SettingError
+from stability.errors import SettingError, plain
 from stability.services.settings import ServiceSettings
 
 PREFIX: Final = "STABILITY_"
@@ -295,4 +295,4 @@ def _named(detail: Any) -> SettingError:
     field = str(detail["loc"][0]) if detail["loc"] else "settings"
     variable = field if field.isupper() else PREFIX + field.upper()
     value = "" if "SECRET" in variable or "TOKEN" in variable or "URL" in variable else f"{detail['input']!r}: "
-    return SettingError(variable, f"{value}{detail['msg'].removeprefix('Value error, ')}.")
+    return SettingError(variable, f"{value}{plain(detail['type'], detail['msg'])}.")

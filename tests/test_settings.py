@@ -53,6 +53,7 @@ def test_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     ("name", "value", "telling"),
     [
         ("STABILITY_PORT", "8o42", "8o42"),
+        ("STABILITY_PORT", "8o42", "it should be a whole number"),
         ("STABILITY_PORT", "70000", "65535"),
         ("STABILITY_REREAD_SECONDS", "-1", "0"),
         ("STABILITY_LOG_FORMAT", "xml", "logfmt"),

@@ -30,7 +30,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from stability.errors import RequestError
+from stability.errors import RequestError, plain
 from stability.frames import timestamp
 
 LONGEST_BODY: Final = 64 * 1024  # bytes, as also our own server allows for a whole request
@@ -264,8 +264,7 @@ def sentence(error: ValidationError) -> str:
     """What is wrong first of all, with its value and what is possible."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ").rstrip(".")
-    said = said.replace("Input should be", "it should be", 1).replace("Extra inputs are not permitted", "no such field")
+    said = plain(first["type"], first["msg"]).replace("Extra inputs are not permitted", "no such field")
     match first["type"]:
         case "missing":
             return f"{place} is missing."
