@@ -49,12 +49,14 @@ export class Modal {
   open(opener, server) {
     if (this.root.open) return;
     this.#opener = opener;
-    const feed = details(server);
-    this.#login.href = new URL("login", live(server).base).href;
+    const [feed, store] = [details(server), live(server)];
+    this.#login.href = new URL("login", store.base).href;
     this.root.showModal();
     this.#waiting = setTimeout(() => (this.#spinner.hidden = false), PATIENCE);
-    this.#unsubscribe = feed.subscribe(() => this.#show(feed.snapshot));
-    this.#show(feed.snapshot);
+    const show = () => this.#show(feed.snapshot, store.snapshot.status?.sources);
+    const unsubscribe = [feed.subscribe(show), store.subscribe(show)];
+    this.#unsubscribe = () => unsubscribe.forEach((each) => each());
+    show();
   }
 
   close() {
@@ -73,8 +75,8 @@ export class Modal {
     this.#show({ details: null, error: null, refused: false });
   }
 
-  /** @param {Pick<import("./details.js").Known, "details" | "error" | "refused">} known */
-  #show({ details, error, refused }) {
+  /** @param {Pick<import("./details.js").Known, "details" | "error" | "refused">} known @param {import("./frames.js").Status["sources"]} [sources] */
+  #show({ details, error, refused }, sources) {
     if (details || error) {
       clearTimeout(this.#waiting);
       this.#spinner.hidden = true;
@@ -82,7 +84,7 @@ export class Modal {
     setText(this.#message, error ? `Failed to load details: ${error}` : "");
     const said = error ? [this.#message, ...(refused ? [this.#signIn] : [])] : [];
     if (said.length !== this.#error.childElementCount) this.#error.replaceChildren(...said);
-    this.#work.show(details);
+    this.#work.show(details, sources);
     setText(this.#footer, footer(details, error));
   }
 }

@@ -1,6 +1,6 @@
 import { html, setAttributes, setText } from "./dom.js";
 import { icon } from "./icons.js";
-import { spoken } from "./words.js";
+import { counted, spoken } from "./words.js";
 
 /** @typedef {import("./frames.js").Source} Source */
 
@@ -39,17 +39,10 @@ function line(name) {
 function patched(line, source) {
   const [, count, reason] = /** @type {[Element, Element, HTMLElement]} */ ([...line.children]);
   const state = source.active === null ? "unknown" : source.active ? "processing" : "stable";
-  setText(/** @type {Element} */ (count.firstElementChild), words(source));
+  setText(/** @type {Element} */ (count.firstElementChild), counted(source));
   if (line.getAttribute("data-state") !== state) count.lastElementChild?.replaceWith(icon(state));
   setAttributes(line, { "data-state": state });
   reason.hidden = !source.error;
   setText(reason, source.error ?? "");
   return line;
-}
-
-/** @param {Source} source */
-function words({ active, count, more }) {
-  if (active === null) return "Not known";
-  if (!active) return "Nothing in progress";
-  return typeof count === "number" ? `${count}${more ? " or more" : ""} in progress` : "In progress";
 }

@@ -112,7 +112,7 @@ ${within} progress::-moz-progress-bar { border-radius: 99px; background: light-d
 
 /** The lists of what is in progress: in the modal, and on the page. */
 export const WORK = `${bar(".work")}
-.work section + section { margin-top: 1.5rem; }
+.work section + section, .work .empty + section { margin-top: 1.5rem; }
 .work h3 { margin: 0 0 .25rem; font-size: .8125rem; font-weight: 600; letter-spacing: .01em; color: light-dark(#4b5460, #a9b3be); }
 .work ul { margin: 0; padding: 0; list-style: none; }
 .work li { padding: .7rem 0; }

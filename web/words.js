@@ -16,3 +16,10 @@ export function spoken(name) {
   const words = name.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
+
+/** How much of a source is in progress. @param {import("./frames.js").Source} source */
+export function counted({ active, count, more }) {
+  if (active === null) return "Not known";
+  if (!active) return "Nothing in progress";
+  return typeof count === "number" ? `${count}${more ? " or more" : ""} in progress` : "In progress";
+}

@@ -1,9 +1,12 @@
 import { html, setAttributes, setText } from "./dom.js";
 import { setTime } from "./times.js";
-import { spoken } from "./words.js";
+import { counted, spoken } from "./words.js";
+
+const LISTED = ["import_job", "analytics_tasks"]; // sources whose rows the details have
 
 /**
- * The imports and tasks in progress, as two lists that are patched by key: scroll, selection and focus survive every update.
+ * The imports and tasks in progress, and how much of other sources, as lists that are patched by key: scroll, selection and focus
+ * survive every update.
  *
  * @typedef {import("./frames.js").Job} Job
  * @typedef {import("./frames.js").Task} Task
@@ -11,15 +14,22 @@ import { spoken } from "./words.js";
 export class Work {
   #jobs = new Section("Import Jobs In Progress", jobItem);
   #tasks = new Section("Analytics Tasks In Progress", taskItem);
+  #others = new Section("Other Work In Progress", sourceItem);
   #empty = html("div", { class: "empty" }, html("p", {}, "No active import jobs."), html("p", {}, "No active analytics tasks."));
   root = html("div", { class: "work", part: "work" });
 
-  /** @param {import("./frames.js").Details | null} details  null: nothing is known, and nothing shown */
-  show(details) {
+  /**
+   * @param {import("./frames.js").Details | null} details  null: nothing is known, and nothing shown
+   * @param {Readonly<Record<string, import("./frames.js").Source>>} [sources]
+   */
+  show(details, sources = {}) {
+    const others = Object.entries(sources).filter(([name, { active }]) => details && active && !LISTED.includes(name));
+    this.#others.show(others.map(([id, source]) => ({ id, source })));
     this.#jobs.show(details?.import_jobs ?? [], details?.import_jobs_total);
     this.#tasks.show(details?.analytics_tasks ?? [], details?.analytics_tasks_total);
     const wanted = [this.#jobs, this.#tasks].filter(({ shown }) => shown > 0).map(({ root }) => root);
     if (details && wanted.length === 0) wanted.push(this.#empty);
+    if (others.length > 0) wanted.push(this.#others.root);
     const present = [...this.root.children];
     if (wanted.length !== present.length || wanted.some((part, place) => part !== present[place])) this.root.replaceChildren(...wanted);
   }
@@ -104,6 +114,18 @@ function jobItem() {
       const { imported, percent } = reached.by(job, total);
       setAttributes(bar, { value: percent, "aria-label": name });
       setText(rows, `${imported} of ${total} rows (${percent}%)`);
+    },
+  };
+}
+
+/** @returns {View<{ id: string, source: import("./frames.js").Source }>} */
+function sourceItem() {
+  const [name, count] = [html("span", { class: "name" }), html("span", { class: "state" })];
+  return {
+    root: html("li", {}, html("div", { class: "line" }, name, count)),
+    show: ({ id, source }) => {
+      setText(name, spoken(id));
+      setText(count, counted(source));
     },
   };
 }

@@ -102,7 +102,7 @@ def test_work_that_stands_still_says_so(embedded: Page, database: Database, sql:
 
 
 def test_other_work(embedded: Page, database: Database, sql: Sql, keep_picture: Keep) -> None:
-    """Work of a source that has no list of its own: both lists empty, and the footer says that it may go on."""
+    """Work of a source that has no list of its own is told by its name and count, as it changes."""
     with psycopg.connect(database.dsn, autocommit=True) as owner:
         owner.execute("CREATE TABLE public.mail (id int, sent boolean NOT NULL DEFAULT false)")
         owner.execute("GRANT INSERT ON public.mail TO test_writer")
@@ -112,7 +112,11 @@ def test_other_work(embedded: Page, database: Database, sql: Sql, keep_picture: 
     modal = _open(embedded)
     expect(modal.get_by_text("No active import jobs.")).to_be_visible()
     expect(modal.get_by_text("System may still be processing background tasks.")).to_be_visible()
+    others = modal.get_by_role("listitem")
+    expect(others).to_have_text("Mail1 in progress")
     keep_picture(embedded, "modal-other-work")
+    sql("INSERT INTO public.mail VALUES (2)")
+    expect(others).to_have_text("Mail2 in progress")
 
 
 def test_more_than_it_lists(embedded: Page, sql: Sql) -> None:
