@@ -66,24 +66,28 @@ export function drawn(past) {
     if (slot.samples === 0) continue;
     const [left, right] = [x(slot.start), x(endOf(past, place - 1))];
     let y = HEIGHT;
-    heights(slot).forEach((height, status) => {
+    const high = heights(slot);
+    for (let status = 0; status < high.length; status++) {
+      const height = high[status] ?? 0;
       if (height > 0) d[status] += `M${left} ${round(y)}H${right}V${round((y -= height))}H${left}Z`;
-    });
+    }
   }
   return d;
 }
 
 /** @param {Slot} one @param {Slot} other */
-const alike = (one, other) => (one.samples === 0) === (other.samples === 0) && STATUSES.every((status) => one[status] === other[status]);
+const alike = (one, other) =>
+  (one.samples === 0) === (other.samples === 0) && one.passing === other.passing && one.warning === other.warning &&
+  one.critical === other.critical && one.unknown === other.unknown;
 
-/** How high each part of a bar is: as its share, but what is critical can always be seen. @param {Slot} slot */
+/** How high each part of a bar is, bottom to top: as its share, but what is critical can always be seen. @param {Slot} slot */
 export function heights(slot) {
-  const total = STATUSES.reduce((sum, status) => sum + slot[status], 0);
-  if (total === 0) return STATUSES.map(() => 0);
-  const plain = STATUSES.map((status) => (slot[status] / total) * HEIGHT);
+  const rest = slot.passing + slot.warning + slot.unknown;
+  const total = rest + slot.critical;
+  if (total === 0) return [0, 0, 0, 0];
   const critical = slot.critical > 0 ? Math.max(LEAST, (slot.critical / total) * HEIGHT) : 0;
-  const rest = HEIGHT - (slot.critical / total) * HEIGHT;
-  return plain.map((height, place) => (STATUSES[place] === "critical" ? critical : rest > 0 ? (height / rest) * (HEIGHT - critical) : 0));
+  const part = rest > 0 ? (HEIGHT - critical) / rest : 0;
+  return [slot.passing * part, slot.warning * part, critical, slot.unknown * part];
 }
 
 /** @param {number} number */
