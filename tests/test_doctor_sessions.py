@@ -15,6 +15,7 @@ from stability.doctor import Finding, horizon, sessions
 from stability.doctor.sessions import Session
 from stability.postgres import EmbeddedPostgres
 from stability.schema.migration import migrate
+from tests.fixtures.eventually import eventually
 from tests.fixtures.examined import about, examine, troubles
 from tests.fixtures.postgres import Database, dsn_for, fetch
 
@@ -168,6 +169,8 @@ async def test_a_queue_that_is_half_full(data_dir: Path, doing: str) -> None:
             pid = listener.info.backend_pid
             assert f"pid {pid} (an ear, user postgres, {doing}" in finding.fact.partition("not reading: ")[2]
             fetch(server.dsn, str(finding.remedy).split("`")[1].replace("PID", str(pid)))
+            ended = f"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})"
+            eventually(lambda: fetch(server.dsn, ended) == [True])
         assert about("notification_queue", await examine(server.dsn)).fact == "The notification queue is 0% full."
 
 
