@@ -77,7 +77,7 @@ def test_one_change_of_a_thousand_rows_touches_one_row(shown: Shown, page: Page)
 def test_nothing_stays_behind(shown: Shown, page: Page, updates: int, reconnects: int) -> None:
     """Rows come and go, the stream begins anew; nodes and listeners stay as they were, and so does memory in the end.
 
-    At first the engine compiles: rounds of the long form left 580, 120 and 70 KB. The last may leave a twentieth of what
+    At first the engine compiles: three rounds at length left 580, 120 and 70 KB. The last may leave a twentieth of what
     there was at the beginning.
     """
     page.goto(shown.url)
