@@ -25,7 +25,7 @@ from stability.http import operations
 from stability.http.metrics import Metrics
 from stability.hub import Frames, Hub, Row
 from stability.server import DRAIN
-from stability.server.sockets import bind
+from stability.server.sockets import BACKLOG, bind
 from stability.settings import load
 from stability.stream import offer
 
@@ -68,7 +68,13 @@ def main(port: int, frame: bytes, *, portable: bool, keys: int) -> None:
         app = Starlette(routes=operations.routes(stream.operations(hub, [topic], admission, metrics, fanout)))
         http: Any = HttpToolsProtocol if portable else Express(offer(hub, admission, fanout, more=[], unless=[]))
         config = uvicorn.Config(
-            app, http=http, log_config=None, lifespan="off", timeout_graceful_shutdown=DRAIN, timeout_keep_alive=60
+            app,
+            http=http,
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=DRAIN,
+            timeout_keep_alive=60,
+            backlog=BACKLOG,
         )
         await _Server(config, hub).serve([bind(load(port=port))])
 
