@@ -81,7 +81,8 @@ def bye(retry: int | None = None) -> bytes:
 
 def spread() -> int:
     """A reconnection time in milliseconds, different for each client."""
-    return random.randint(*RETRY)  # noqa: S311 - spreads load, keeps no secret
+    first, last = RETRY
+    return first + int(random.random() * (last - first))  # noqa: S311 - spreads load, keeps no secret
 
 
 def compact(data: object) -> bytes:

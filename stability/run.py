@@ -28,7 +28,7 @@ from stability.postgres import EmbeddedPostgres
 from stability.schema import migration
 from stability.server import Server
 from stability.server.descriptors import room_for
-from stability.server.sockets import bind, reserve
+from stability.server.sockets import listening, reserve
 from stability.server.workers import Workers
 from stability.settings import Settings
 
@@ -94,7 +94,7 @@ async def _until_told(parts: Stability) -> None:
 
 
 def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: bool) -> None:
-    with bind(settings) as listening, opened(settings, start=migrate or None) as (conninfo, postgres):
+    with listening(settings) as sockets, opened(settings, start=migrate or None) as (conninfo, postgres):
         failures: list[StabilityError] = []
 
         async def prepare() -> None:
@@ -108,8 +108,8 @@ def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: b
         if postgres:
             also.append(_kept(postgres))
         server = _server(settings, conninfo, also)
-        started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
-        server.run(sockets=[listening])
+        started(Running(_address(settings, sockets[0].getsockname()), conninfo, settings.conninfo is None))
+        server.run(sockets=sockets)
         if failures:
             raise failures[0]
         if server.crashed:
@@ -138,10 +138,10 @@ def _serve_by_workers(settings: Settings, started: Callable[[Running], None]) ->
 def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:
     """The socket and the database stay here; the server is a child that uvicorn's supervisor replaces."""
     package = str(Path(__file__).parent)
-    with bind(settings) as listening, database_of(settings, start=None) as conninfo:
+    with listening(settings) as sockets, database_of(settings, start=None) as conninfo:
         config = uvicorn.Config("stability.app:create_app", log_config=None, reload=True, reload_dirs=[package])
-        started(Running(_address(settings, listening.getsockname()), conninfo, settings.conninfo is None))
-        StatReload(config, partial(_child, settings, conninfo), [listening]).run()
+        started(Running(_address(settings, sockets[0].getsockname()), conninfo, settings.conninfo is None))
+        StatReload(config, partial(_child, settings, conninfo), sockets).run()
 
 
 def _child(settings: Settings, conninfo: str, sockets: list[socket.socket]) -> None:

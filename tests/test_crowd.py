@@ -14,10 +14,8 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stability import fanout
 from stability.app import create_app
-from stability.fanout import protocol
-from stability.fanout.express import Express
+from stability.fanout import connection, protocol
 from stability.monitors import MONITORS
 from stability.server import sockets
 from stability.settings import load
@@ -123,7 +121,9 @@ def test_a_client_that_never_reads_is_dropped(database: Database, monkeypatch: p
     app = create_app(load(), conninfo=database.server_dsn, monitors=(*MONITORS, things.MONITOR))
     with hosting(app, protocol.Protocol) as url, Follower(f"{url}/api/live?topics=things") as client:
         client.wait_for(lambda client: len(client.named("change")) >= 50000)
-        monkeypatch.setattr(fanout, "READ_DEADLINE", 0.5)  # not before: who shares our core may need longer for so many
+        monkeypatch.setattr(
+            connection, "READ_DEADLINE", 0.5
+        )  # not before: who shares our core may need longer for so many
         port = int(url.rpartition(":")[2])
         with _deaf_client(port, "/api/live?topics=things") as deaf:
             _until_true(lambda: _server_side(port, deaf) is None, "the connection stays")
@@ -161,7 +161,7 @@ def test_a_client_that_does_not_ask_is_dropped(
     monkeypatch.setattr(protocol, "ASK_DEADLINE", 0.2)
     app = create_app(load(), conninfo=database.server_dsn)
     with (
-        hosting(app, Express(app.state.offer) if at_the_door else protocol.Protocol) as url,
+        hosting(app, app.state.offer if at_the_door else protocol.Protocol) as url,
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), PATIENCE) as client,
     ):
         client.sendall(before)

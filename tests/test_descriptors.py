@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stability.errors import SettingError
 from stability.server.descriptors import SPARE
-from stability.server.sockets import BACKLOG, bind
+from stability.server.sockets import BACKLOG, HERD, MOST, listening
 from stability.settings import load
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
@@ -58,9 +59,26 @@ def test_a_limit_below_what_is_spared_is_not_taken_for_none() -> None:
 
 
 def test_a_herd_may_wait() -> None:
-    """As many connections wait to be accepted as the kernel allows, ten thousand if it does."""
-    assert BACKLOG >= 10_000
-    with bind(load(port=0)) as listening:
-        info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
-        (most,) = struct.unpack_from("I", info, 28)  # of a listening socket `tcpi_sacked` is its backlog
-    assert most == min(BACKLOG, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+    """Ten thousand connections wait to be accepted, though the kernel lets only some thousand wait at one socket."""
+    allowed = min(BACKLOG, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+    with listening(load(port=0)) as sockets:
+        assert len({each.getsockname() for each in sockets}) == 1
+        waiting = [_backlog(each) for each in sockets]
+    assert waiting == [allowed] * len(waiting)
+    assert sum(waiting) >= HERD >= 10_000 or len(waiting) == MOST
+
+
+def _backlog(listener: socket.socket) -> int:
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+    (most,) = struct.unpack_from("I", info, 28)  # of a listening socket `tcpi_sacked` is its backlog
+    return int(most)
+
+
+def test_several_sockets_are_no_invitation() -> None:
+    """Though they share their port, nobody else may: a second server is refused, as at a single socket."""
+    with (
+        listening(load(port=0)) as (one, *_),
+        pytest.raises(SettingError, match="already in use"),
+        listening(load(port=one.getsockname()[1])),
+    ):
+        pytest.fail("it was let in")

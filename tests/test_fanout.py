@@ -1,6 +1,7 @@
 """Who is told what, and in which order, when some have much to hear."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,8 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stability.fanout import Connection, Fanout
+from stability.fanout import Fanout
 from stability.fanout.admission import Admission
+from stability.fanout.connection import Connection
 from stability.fanout.feed import Feed
 from stability.frames import encode
 from stability.hub import TURN, Hub, Place, Row
@@ -23,6 +25,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Two ends of a line."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
+        ours.setblocking(False)
         theirs.setblocking(False)
         yield ours, theirs
 
@@ -30,13 +33,11 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 other = pair
 
 
-async def join(fanout: Fanout, line: socket.socket, feed: Feed) -> asyncio.Transport:
+def join(fanout: Fanout, line: socket.socket, feed: Feed) -> Connection:
     """One client that was handed off."""
-    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, line)
-    connection = Connection(fanout, feed, transport, chunked=True, gone=lambda _connection: None)
-    transport.set_protocol(connection)
-    fanout.join(connection)
-    return transport
+    connection = Connection(fanout, feed, os.dup(line.fileno()), chunked=True, among=set())
+    connection.begin(b"")
+    return connection
 
 
 @pytest.mark.anyio
@@ -49,17 +50,16 @@ async def test_a_large_snapshot_holds_up_nobody(
     hub.publish("things", LARGE, datetime.now(UTC))
 
     topics = frozenset({"things"})
-    transports = [
-        await join(fanout, pair[0], Feed(hub, "", Place(topics, hub.version, hub.version))),
-        await join(fanout, other[0], Feed(hub, "", Place(topics), topics)),
+    connections = [
+        join(fanout, pair[0], Feed(hub, "", Place(topics, hub.version, hub.version))),
+        join(fanout, other[0], Feed(hub, "", Place(topics), topics)),
     ]
     hub.publish("things", {"new": Row("running", {})}, datetime.now(UTC))
     await asyncio.sleep(0)  # one slice
     assert b'"key":"new"' in pair[1].recv(TURN)
     assert b"event: ready" not in other[1].recv(TURN)
-    for transport in transports:
-        transport.abort()
-    await asyncio.sleep(0)
+    for connection in connections:
+        connection.close()
 
 
 class Odd(Feed):
@@ -77,9 +77,9 @@ async def test_a_mistake_with_one_client_keeps_nobody_else_waiting(
     hub = Hub(encode)
     fanout = Fanout(hub, Admission(hub), lambda _chunks: None)
     topics = frozenset({"things"})
-    transports = [
-        await join(fanout, pair[0], Odd(hub, "", Place(topics, hub.version, hub.version))),
-        await join(fanout, other[0], Feed(hub, "", Place(topics, hub.version, hub.version))),
+    connections = [
+        join(fanout, pair[0], Odd(hub, "", Place(topics, hub.version, hub.version))),
+        join(fanout, other[0], Feed(hub, "", Place(topics, hub.version, hub.version))),
     ]
     heard = b""
 
@@ -92,6 +92,5 @@ async def test_a_mistake_with_one_client_keeps_nobody_else_waiting(
     for key in ("first", "second"):
         hub.publish("things", {key: Row("running", {})}, datetime.now(UTC))
         await in_time(lambda key=key: hears(key.encode()))  # type: ignore[misc]
-    for transport in transports:
-        transport.abort()
-    await asyncio.sleep(0)
+    for connection in connections:
+        connection.close()

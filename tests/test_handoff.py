@@ -8,7 +8,6 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -22,8 +21,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stability.app import create_app
-from stability.fanout import LONGEST_REMARK
-from stability.fanout.express import Express
+from stability.fanout.connection import LONGEST_REMARK
 from stability.fanout.protocol import Protocol
 from stability.settings import load
 from tests.fixtures.eventually import eventually
@@ -58,23 +56,18 @@ def test_no_task_is_left_of_a_client(serving: Serving, database: Database) -> No
     eventually(lambda: metric(serving.url, "stability_clients") == 0)
 
 
-@pytest.mark.parametrize("express", [False, True])
-def test_over_tls(database: Database, express: bool) -> None:
-    """Every change, and the goodbye; nothing goes past the cipher, which would end the session."""
+def test_over_tls(database: Database) -> None:
+    """Every change, though nothing is handed off there: past the cipher it would end the session."""
     context, app = ssl.create_default_context(cafile=CERTIFICATE), create_app(load(), conninfo=database.server_dsn)
-    with ThreadPoolExecutor() as threads:
-        with hosting(app, Express(app.state.offer) if express else Protocol, CERTIFICATE) as url:
-            address = httpx.URL(url)
-            plain = socket.create_connection((address.host, address.port or 0), PATIENCE)
-            client = context.wrap_socket(plain, server_hostname=address.host)
+    with hosting(app, Protocol, CERTIFICATE) as url:
+        address = httpx.URL(url)
+        plain = socket.create_connection((address.host, address.port or 0), PATIENCE)
+        with context.wrap_socket(plain, server_hostname=address.host) as client:
             client.sendall(f"GET {LIVE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             until(client, b'{"stable":true}')
             for act, stable in ((begin_work, b"false"), (end_work, b"true")) * 3:
                 act(database)
                 until(client, b'{"stable":%s}' % stable)
-            goodbye = threads.submit(until, client, b"event: bye")
-            goodbye.add_done_callback(lambda _: client.close())
-        goodbye.result()
 
 
 def test_head_and_first_frame_are_one_write(serving: Serving) -> None:
@@ -215,7 +208,7 @@ def _plain(head: bytes, body: bytes) -> bytes:
 def test_a_full_house(database: Database, setting: str, limit: str, http: Http | Literal["express"]) -> None:
     """No room: a good answer that says when to come back, since a browser never returns after a 503; counted."""
     app = create_app(load(**{setting: 2}), conninfo=database.server_dsn)
-    with hosting(app, Express(app.state.offer) if http == "express" else http) as url, ExitStack() as stack:
+    with hosting(app, app.state.offer if http == "express" else http) as url, ExitStack() as stack:
         first, _ = (stack.enter_context(Follower(url + LIVE)) for _ in range(2))
         answer = httpx.get(url + LIVE)
         assert answer.status_code == 200

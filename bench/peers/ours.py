@@ -4,12 +4,10 @@
 """
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 import uvicorn
 import uvloop
@@ -19,32 +17,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from stability import stream
 from stability.fanout import Fanout
 from stability.fanout.admission import Admission
-from stability.fanout.express import Express
 from stability.frames import SYSTEM, encode
 from stability.http import operations
 from stability.http.metrics import Metrics
 from stability.hub import Frames, Hub, Row
-from stability.server import DRAIN
-from stability.server.sockets import BACKLOG, bind
+from stability.server import DRAIN, Server
+from stability.server.sockets import BACKLOG, listening
 from stability.settings import load
 from stability.stream import offer
 
 TEXT = "what such a row has to say"
 
 
-class _Server(uvicorn.Server):
+class _Foreign(uvicorn.Server):
+    """Somebody else's, in which our application ends its streams by itself."""
+
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self._hub = hub
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As the real one does."""
-        await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As the real one does."""
         self._hub.close()
         await super().shutdown(sockets)
 
@@ -66,17 +58,16 @@ def main(port: int, frame: bytes, *, portable: bool, keys: int) -> None:
         admission, metrics = Admission(hub), Metrics()
         fanout = Fanout(hub, admission, metrics.chunks.inc)
         app = Starlette(routes=operations.routes(stream.operations(hub, [topic], admission, metrics, fanout)))
-        http: Any = HttpToolsProtocol if portable else Express(offer(hub, admission, fanout, more=[], unless=[]))
-        config = uvicorn.Config(
-            app,
-            http=http,
-            log_config=None,
-            lifespan="off",
-            timeout_graceful_shutdown=DRAIN,
-            timeout_keep_alive=60,
-            backlog=BACKLOG,
-        )
-        await _Server(config, hub).serve([bind(load(port=port))])
+        settings = load(port=port)
+        if portable:
+            config = uvicorn.Config(
+                app, http=HttpToolsProtocol, log_config=None, timeout_graceful_shutdown=DRAIN, backlog=BACKLOG
+            )
+            server: uvicorn.Server = _Foreign(config, hub)
+        else:
+            server = Server(app, settings, hub.close, offer(hub, admission, fanout, more=[], unless=[]))
+        with listening(settings) as sockets:
+            await server.serve(sockets)
 
     uvloop.run(serve())
 

@@ -9,21 +9,16 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, TypeAlias
 
 from stability.contained import Contained
 from stability.fanout.admission import Admission
+from stability.fanout.connection import Connection, chunk_of
 from stability.fanout.feed import Feed
-from stability.frames import bye
 from stability.hub import Hub, Place
 
 HANDOFF: Final = "stability.handoff"  # the extension of the ASGI scope by which a server offers it
 SLICE: Final = 256  # writes until others have their turn
-READ_DEADLINE: Final = 30.0  # seconds that a client may leave its buffers full
-LONGEST_REMARK: Final = 64 * 1024  # bytes that a client may send after its request; nobody reads them
-_END: Final = b"0\r\n\r\n"  # the chunk after which HTTP/1.1 has no more
-
 
 # What follows a place: one chunk, the place after it, and whether there is more to tell then.
 _Next: TypeAlias = tuple[bytes, Place, bool]
@@ -49,20 +44,20 @@ class Fanout:
         """Whether everybody has to be told goodbye."""
         return self._hub.closed
 
-    def join(self, connection: "Connection") -> None:
+    def join(self, connection: Connection) -> None:
         """From now on it is told everything; what changed since its opening was made it is told at once."""
         self._connections[connection] = None
         self._admission.enter(connection.feed.address)
         if self.closed or self.is_behind(connection.feed):
             self.visit(connection)
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: Connection) -> None:
         """It is gone."""
         if connection in self._connections:
             del self._connections[connection]
             self._admission.leave(connection.feed.address)
 
-    def visit(self, connection: "Connection") -> None:
+    def visit(self, connection: Connection) -> None:
         """It can take more."""
         self._visits.append(connection)
         self._run()
@@ -110,7 +105,7 @@ class Fanout:
         else:
             self._running = False
 
-    def _tell(self, waiting: deque["Connection"]) -> int:
+    def _tell(self, waiting: deque[Connection]) -> int:
         """Tell some; returns how many chunks. What most of them hear is written here, where each call less counts."""
         next_one, write, told = waiting.popleft, os.write, 0
         place, chunk, after = self._common
@@ -125,130 +120,8 @@ class Fanout:
             feed.place = after
             try:
                 written = write(descriptor, chunk)
-            except OSError:  # the buffers are full, or it is gone: the transport notices
+            except OSError:  # the buffers are full, or it is gone, which is noticed then
                 written = 0
             if written < len(chunk):
                 connection.keep(chunk[written:])
         return told
-
-
-class Connection(asyncio.Protocol):
-    """One client that was handed off: it is written to, and otherwise only noticed when it goes."""
-
-    __slots__ = (
-        "_chunked",
-        "_deadline",
-        "_fanout",
-        "_gone",
-        "_paused",
-        "_remarks",
-        "_socket",
-        "_transport",
-        "descriptor",
-        "feed",
-    )
-
-    def __init__(
-        self,
-        fanout: Fanout,
-        feed: Feed,
-        transport: asyncio.Transport,
-        *,
-        chunked: bool,
-        gone: Callable[["Connection"], None],
-    ) -> None:
-        self._fanout, self.feed, self._transport = fanout, feed, transport
-        self._chunked, self._gone = chunked, gone
-        plain = transport.get_extra_info("sslcontext") is None
-        self._socket: int | None = transport.get_extra_info("socket").fileno() if plain else None
-        self.descriptor = self._socket
-        """Its socket's, while nothing waits in the transport, past which one may write then."""
-        self._paused, self._remarks = False, 0
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def tell(self) -> int:
-        """Write what is new, if it can be taken; returns how many chunks, 0 or 1. A client that is gone takes none."""
-        if self._paused or self._transport.is_closing():
-            return 0
-        if self._fanout.closed:
-            self.shutdown()
-            return 1
-        if self._chunked:
-            frames, behind = self._fanout.next(self.feed)
-        else:
-            frames = self.feed.read()
-            behind = self._fanout.is_behind(self.feed)
-        if not frames:
-            return 0
-        self._write(frames)
-        if behind:  # that was one turn of several
-            self._fanout.visit(self)
-        return 1
-
-    def begin(self, first: bytes) -> None:
-        """Take the transport over: `first`, then everything else."""
-        self._transport.set_protocol(self)
-        self._transport.set_write_buffer_limits(1)  # at 0, TLS takes empty buffers for full ones
-        self._write(first)
-        self._fanout.join(self)
-
-    def keep(self, frames: bytes) -> None:
-        """The transport writes them, as soon as it can."""
-        self.descriptor = None
-        self._transport.write(frames)
-
-    def _write(self, frames: bytes) -> None:
-        """Past the transport where nothing waits in it, which spares some; what is left over it keeps."""
-        self.descriptor = None if self._transport.get_write_buffer_size() else self._socket
-        written = 0
-        if self.descriptor is not None:
-            with suppress(OSError):  # the buffers are full, or it is gone: the transport notices
-                written = os.write(self.descriptor, frames)
-        if written < len(frames):
-            self.keep(frames[written:])
-
-    def shutdown(self) -> None:
-        """Say goodbye and end; uvicorn calls this as well, for all of its connections."""
-        self.descriptor = None
-        if self._paused:
-            self._transport.abort()
-        elif not self._transport.is_closing():
-            self._transport.write(chunk_of(bye()) + _END if self._chunked else bye())
-            self._transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        """Nobody asks for anything here any more."""
-        self._remarks += len(data)
-        if self._remarks > LONGEST_REMARK:
-            self._transport.abort()
-
-    def eof_received(self) -> None:
-        """A client that says no more is gone: the transport closes."""
-
-    def pause_writing(self) -> None:
-        """The buffers are full: from now on the client has to read."""
-        self._paused, self.descriptor = True, None
-        self._deadline = asyncio.get_running_loop().call_later(READ_DEADLINE, self._transport.abort)
-
-    def resume_writing(self) -> None:
-        """It has read."""
-        self._paused, self.descriptor = False, self._socket
-        self._forget_deadline()
-        self._fanout.visit(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature is asyncio's
-        """It is gone."""
-        self.descriptor = None  # will be somebody else's
-        self._forget_deadline()
-        self._fanout.leave(self)
-        self._gone(self)
-
-    def _forget_deadline(self) -> None:
-        if self._deadline:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-def chunk_of(frames: bytes) -> bytes:
-    """One chunk of HTTP/1.1's chunked encoding; nothing for nothing, which would be the end."""
-    return b"%x\r\n%s\r\n" % (len(frames), frames) if frames else b""

@@ -28,13 +28,17 @@ class Admission:
 
     def enter(self, address: str) -> None:
         """One more is there."""
-        self._count(address, +1)
+        self.streams += 1
+        self._at[address] += 1
+        self._hub.count(+1)
 
     def leave(self, address: str) -> None:
         """It is gone."""
-        self._count(address, -1)
+        self.streams -= 1
+        self._at[address] -= 1
         if self._at[address] <= 0:
             del self._at[address]
+        self._hub.count(-1)
 
     @contextmanager
     def inside(self, address: str) -> Iterator[None]:
@@ -44,8 +48,3 @@ class Admission:
             yield
         finally:
             self.leave(address)
-
-    def _count(self, address: str, streams: int) -> None:
-        self.streams += streams
-        self._at[address] += streams
-        self._hub.count(streams)

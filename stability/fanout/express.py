@@ -1,134 +1,170 @@
 """The express lane: a plain request for the badge's stream is answered as it comes, and costs nothing of uvicorn.
 
-After a deploy ten thousand browsers come back at once, and all ask for the same. A request that looks exactly as
-expected gets its stream here; whatever is unusual (another path, a query, a body, a proxy's header, half a request)
-goes to uvicorn as if nobody had looked, and so does all that follows on that connection.
+After a deploy ten thousand browsers come back at once, and all ask for the same. They are accepted here, and a request
+that looks exactly as expected gets its stream: a socket is all that it ever was. Whatever is unusual (another path, a
+query, a body, a proxy's header, half a request) goes to uvicorn as if nobody had looked, and so does all that follows
+on that connection.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Collection
+import socket
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
-from uvicorn.server import ServerState
+import structlog
+import uvicorn
 
-from stability.fanout import Connection, chunk_of, protocol
+from stability.fanout import protocol
+from stability.fanout.connection import Connection, chunk_of
 from stability.fanout.offer import Offer
+
+BURST: Final = 128  # connections that are accepted until others have their turn
+RECOVERY: Final = 1.0  # seconds without accepting anybody, where there is no room
 
 # With one of these a request has a body, wants another protocol, or comes from elsewhere than its connection.
 _UNUSUAL: Final = ("content-length", "expect", "proxy-connection", "transfer-encoding", "upgrade", "x-forwarded-for")
 # Stricter than any parser: a name is a token, a value one line, and nothing follows the last of them.
 _PLAIN: Final = r"""(?x)
     GET[ ]{path}[ ]HTTP/1\.1\r\n
-    (?: (?! (?i: (?:{unusual}) : | connection : (?! [ \t]* keep-alive [ \t]* \r ) ) )
-        [!\#$%&'*+.^`|~\w-]+ : [\t\x20-\x7e\x80-\xff]* \r\n )*
+    (?: (?! (?= [{letters}] ) (?i: (?:{unusual}) : | connection : (?! [ \t]* keep-alive [ \t]* \r ) ) )
+        [!\#$%&'*+.^`|~\w-]++ : [\t\x20-\x7e\x80-\xff]*+ \r\n )*+
     \r\n"""
+
+_log = structlog.get_logger(__name__)
 
 
 def plain(path: str, unless: Collection[str]) -> re.Pattern[bytes]:
     """What a request for `path` looks like that has nothing special, nor a header of one of these names."""
-    unusual = "|".join(map(re.escape, (*_UNUSUAL, *unless)))
-    return re.compile(_PLAIN.format(path=re.escape(path), unusual=unusual).encode())
+    names = [*_UNUSUAL, *unless]
+    letters = {letter for name in ("connection", *names) for letter in (name[0].lower(), name[0].upper())}
+    filled = _PLAIN.format(
+        path=re.escape(path),
+        letters=re.escape("".join(sorted(letters))),  # looked at first, as most names begin with another
+        unusual="|".join(map(re.escape, names)),
+    )
+    return re.compile(filled.encode())
 
 
 class Express:
-    """What all who come to one server share; uvicorn calls it for each of them, as it would call a protocol.
+    """Accepts all who come to one server, and knows nothing of uvicorn until somebody asks for something unusual.
 
-    It knows no log of accesses and no limit of uvicorn's own: our server has neither.
+    It keeps no log of accesses and no limit of uvicorn's own: our server has neither.
     """
 
     def __init__(self, offer: Offer) -> None:
         self._offer, self._is_plain = offer, plain(offer.path, offer.unless).fullmatch
+        self._listeners: Sequence[socket.socket] = ()
+        self._asking: dict[socket.socket, float] = {}  # who has yet to ask, and until when, in the order of coming
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._handing: set[asyncio.Task[None]] = set()
         self._dated: list[tuple[bytes, bytes]] = []
         self._head = b""
-        self._asking: dict[Door, float] = {}  # until when, in the order in which they came
-        self._sweeping: asyncio.TimerHandle | None = None
 
-    def __call__(self, *, server_state: ServerState, **more: Any) -> "Door":
-        """One more came."""
-        return Door(self, server_state, partial(protocol.Protocol, server_state=server_state, **more))
+    def open(self, listeners: Sequence[socket.socket], server: uvicorn.Server) -> None:
+        """Accept whoever comes there in place of `server`, which has those who ask for something else."""
+        self._listeners, self._state = listeners, server.server_state
+        self._connections: set[Any] = self._state.connections
+        self._otherwise = partial(
+            protocol.Protocol,
+            config=server.config,
+            server_state=server.server_state,
+            app_state=server.lifespan.state,
+        )
+        for listener in listeners:
+            listener.setblocking(False)
+            self._listen(listener)
 
-    def await_request(self, door: "Door") -> None:
-        """It has to ask. One timer does for all: who came first is late first."""
+    def close(self) -> None:
+        """Accept nobody any more; whoever has not asked yet is gone."""
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+        self._listeners = ()
+        for client in [*self._asking]:
+            self._drop(client)
+
+    def _listen(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """All who wait, before any of them is served: the kernel lets only some thousand wait."""
         loop = asyncio.get_running_loop()
-        self._asking[door] = loop.time() + protocol.ASK_DEADLINE
+        until = loop.time() + protocol.ASK_DEADLINE
+        try:
+            for _ in range(BURST):
+                client, peer = listener.accept()
+                client.setblocking(False)
+                self._asking[client] = until
+                loop.add_reader(client.fileno(), self._hear, client, peer)
+        except (BlockingIOError, ConnectionAbortedError):
+            pass
+        except OSError as error:  # no descriptor or no memory is left for it
+            _log.warning("nobody can be accepted for a while", error=error.strerror, after=RECOVERY)
+            loop.remove_reader(listener)
+            loop.call_later(RECOVERY, self._listen, listener)
         if self._sweeping is None:
-            self._sweeping = loop.call_later(protocol.ASK_DEADLINE, self._sweep)
+            self._sweeping = loop.call_at(until, self._sweep)
 
-    def forget(self, door: "Door") -> float:
-        """It has asked, or is gone; returns until when it had to."""
-        return self._asking.pop(door)
+    def _hear(self, client: socket.socket, peer: object) -> None:
+        """It asks: for the stream, or for whatever uvicorn makes of it."""
+        try:
+            request = client.recv(protocol.LONGEST_REQUEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            request = b""
+        if not request:
+            self._drop(client)
+            return
+        begun = self._offer.begin(_address(peer)) if self._is_plain(request) else None
+        until = self._asking.pop(client)
+        if begun is None:
+            self._hand_over(client, request, until)
+            return
+        opening, feed = begun
+        connection = Connection(self._offer.fanout, feed, client.detach(), chunked=True, among=self._connections)
+        connection.begin(self._head_now() + chunk_of(opening))
+        self._state.total_requests += 1
+
+    def _hand_over(self, client: socket.socket, request: bytes, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(client.fileno())
+
+        async def hand_over() -> None:
+            try:
+                await loop.connect_accepted_socket(lambda: self._otherwise().follow(request, until), client)
+            except OSError:  # it is gone
+                client.close()
+
+        task = loop.create_task(hand_over())
+        self._handing.add(task)
+        task.add_done_callback(self._handing.discard)
+
+    def _drop(self, client: socket.socket) -> None:
+        del self._asking[client]
+        asyncio.get_running_loop().remove_reader(client.fileno())
+        client.close()
 
     def _sweep(self) -> None:
+        """Drop who took too long. One timer does for all: who came first is late first."""
         self._sweeping, loop = None, asyncio.get_running_loop()
-        for door, until in [*self._asking.items()]:
+        for client, until in [*self._asking.items()]:
             if until > loop.time():
                 self._sweeping = loop.call_at(until, self._sweep)
                 break
-            door.abort()
+            self._drop(client)
 
-    def stream(self, transport: asyncio.Transport, request: bytes, state: ServerState) -> bool:
-        """Begin the stream that it asks for, if it does; as `Protocol` hands one off."""
-        if len(request) > protocol.LONGEST_REQUEST or not self._is_plain(request):
-            return False
-        begun = self._offer.begin(_address(transport))
-        if begun is None:
-            return False
-        opening, feed = begun
-        connection = Connection(self._offer.fanout, feed, transport, chunked=True, gone=state.connections.discard)
-        state.connections.add(connection)  # type: ignore[arg-type]
-        state.total_requests += 1
-        connection.begin(self._head_of(state) + chunk_of(opening))
-        return True
-
-    def _head_of(self, state: ServerState) -> bytes:
+    def _head_now(self) -> bytes:
         """As uvicorn writes it; it renews the date once a second."""
-        if self._dated is not state.default_headers:
-            self._dated = state.default_headers
+        if self._dated is not self._state.default_headers:
+            self._dated = self._state.default_headers
             lines = (*self._dated, *self._offer.headers, (b"transfer-encoding", b"chunked"))
             self._head = b"HTTP/1.1 200 OK\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % line for line in lines)
         return self._head
 
 
-class Door(asyncio.Protocol):
-    """Somebody who came and has not asked yet."""
-
-    __slots__ = ("_express", "_otherwise", "_state", "_transport")
-
-    def __init__(self, express: Express, state: ServerState, otherwise: Callable[[], protocol.Protocol]) -> None:
-        self._express, self._state, self._otherwise = express, state, otherwise
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """It has to ask."""
-        self._transport = transport
-        self._state.connections.add(self)  # type: ignore[arg-type]
-        self._express.await_request(self)
-
-    def data_received(self, data: bytes) -> None:
-        """It asks: for the stream, or for whatever uvicorn makes of it."""
-        until = self._leave()
-        if not self._express.stream(self._transport, data, self._state):
-            self._otherwise().take_over(self._transport, data, until)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature is asyncio's
-        """It is gone."""
-        self._leave()
-
-    def shutdown(self) -> None:
-        """The server stops: uvicorn calls this for all of its connections."""
-        self._transport.close()
-
-    def abort(self) -> None:
-        """It took too long."""
-        self._transport.abort()
-
-    def _leave(self) -> float:
-        self._state.connections.discard(self)
-        return self._express.forget(self)
-
-
-def _address(transport: asyncio.Transport) -> str:
+def _address(peer: object) -> str:
     """As uvicorn names it in the request: empty for who comes through a Unix socket."""
-    peer = transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else ""

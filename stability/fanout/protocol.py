@@ -1,15 +1,17 @@
 """What we change in uvicorn's HTTP protocol: bounds, and the hand-off. Only express.py knows its inside as well."""
 
 import asyncio
+import os
 import re
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Message, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.server import Server, ServerState
 
-from stability.fanout import HANDOFF, READ_DEADLINE, Connection, Fanout, chunk_of
+from stability.fanout import HANDOFF, Fanout
+from stability.fanout.connection import READ_DEADLINE, Connection, chunk_of
 from stability.fanout.feed import Feed
 
 ASK_DEADLINE: Final = 10.0  # seconds that a client may take to send a request
@@ -24,6 +26,7 @@ RELIED_ON: Final[dict[type, str]] = {
     RequestResponseCycle: "response_complete scope send transport",
     FlowControl: "resume_reading",
     ServerState: "connections default_headers total_requests",
+    Server: "config server_state",
 }
 
 
@@ -49,18 +52,22 @@ class Protocol(HttpToolsProtocol):
     _asks: asyncio.TimerHandle | None = None  # until when it has to have asked
     _reads: asyncio.TimerHandle | None = None  # until when it has to have read
     _asked = 0  # bytes that came since the last answer was complete
+    _before: tuple[bytes, float] | None = None  # what came before it was the client's protocol: see `follow`
+
+    def follow(self, data: bytes, until: float) -> "Protocol":
+        """The client came to somebody else, who had this from it; its time to ask goes on, until then."""
+        self._before = data, until
+        return self
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came: it has to ask."""
         super().connection_made(transport)
-        self._await_request()
-
-    def take_over(self, transport: asyncio.Transport, data: bytes, until: float) -> None:
-        """It came to somebody else, who had this from it; the time to ask goes on, until then."""
-        super().connection_made(transport)
-        self._asks = self.loop.call_at(until, transport.abort)
-        transport.set_protocol(self)
-        self.data_received(data)
+        if self._before:
+            (data, until), self._before = self._before, None
+            self._asks = self.loop.call_at(until, transport.abort)
+            self.data_received(data)
+        else:
+            self._await_request()
 
     def data_received(self, data: bytes) -> None:
         """It asks, or goes on asking during an answer, within bounds."""
@@ -141,23 +148,26 @@ class Protocol(HttpToolsProtocol):
             cycle.transport = self.transport
         head, separator, rest = bytes(held).lower().partition(b"\r\n\r\n")
         ours = head.startswith(b"http/1.1 200") and _CHUNKED in head and not (rest or self.pipeline)
-        if not separator or not ours or b"\r\ncontent-encoding:" in head or self.transport.is_closing():
+        ours = ours and bool(separator) and b"\r\ncontent-encoding:" not in head
+        socket = _socket_of(self.transport) if ours else None
+        if socket is None:
             if held:  # else whoever asked is gone
                 self.transport.write(bytes(held))
             return False
         chunked = scope["http_version"] == "1.1"
         self._leave(cycle)
-        connection = Connection(fanout, feed, self.transport, chunked=chunked, gone=self.connections.discard)
-        self.connections.add(connection)  # type: ignore[arg-type]
         if chunked:
             first = bytes(held) + chunk_of(opening)
         else:  # uvicorn forgets that HTTP/1.0 knows no chunks
             first = re.sub(rb"(?i)transfer-encoding: chunked\r\n", b"", bytes(held)) + opening
-        connection.begin(first)
+        connections: set[Any] = self.connections
+        Connection(fanout, feed, socket, chunked=chunked, among=connections).begin(first)
         return True
 
     def _leave(self, cycle: RequestResponseCycle) -> None:
-        """End everything of this request but its connection; what refers to each other is taken apart."""
+        """End everything of this request but its socket; what refers to each other is taken apart."""
+        self.transport.set_protocol(asyncio.Protocol())
+        self.transport.abort()
         self._forget_asking()
         self._forget_reading()
         self._unset_keepalive_if_required()
@@ -166,6 +176,16 @@ class Protocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         cycle.response_complete = True  # for uvicorn, which would end the connection otherwise
         self.parser = self.cycle = self.scope = None  # type: ignore[assignment]
+
+
+def _socket_of(transport: asyncio.Transport) -> int | None:
+    """A descriptor of its socket, where that alone is the whole connection: nothing is encrypted, nothing waits."""
+    if transport.is_closing() or transport.get_write_buffer_size() or transport.get_extra_info("sslcontext"):
+        return None
+    try:
+        return os.dup(transport.get_extra_info("socket").fileno())
+    except OSError:  # there are no more
+        return None
 
 
 class _Held(bytearray):

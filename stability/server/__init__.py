@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
@@ -17,7 +17,11 @@ from stability.fanout.offer import Offer
 from stability.server.sockets import BACKLOG
 from stability.settings import Settings
 
+if TYPE_CHECKING:
+    from stability.fanout.express import Express
+
 DRAIN: Final = 1  # seconds that connections may take to end after their `bye`
+YOUNG: Final = 10_000  # objects that are made before the garbage collector looks at them
 TICK: Final = 1.0  # seconds between two wake-ups for the Date header
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +34,6 @@ class Server(uvicorn.Server):
         # The browser's address counts only when a proxy that we trust names it: uvicorn reads FORWARDED_ALLOW_IPS.
         config = uvicorn.Config(
             app,
-            http=_protocol(offer),  # type: ignore[arg-type]  # it only calls it
             ws="none",
             lifespan="on",
             log_config=None,
@@ -42,6 +45,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._drain = drain
+        self._express = _express(offer)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         # The streams end by our `bye`; sse-starlette's own watcher would cut them off before it.
@@ -77,18 +81,25 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve; what was made until then stays, so the garbage collector need not look at it ever again."""
-        await super().startup(sockets)
+        if self._express and sockets:
+            await super().startup([])
+            self._express.open(sockets, self)
+        else:
+            await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG)  # what a client costs stays as long as the client does: looking early finds nothing
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Readiness goes false and every stream gets its `bye`, then uvicorn ends the rest."""
         self._drain()
+        if self._express:
+            self._express.close()
         await super().shutdown(sockets)
 
 
-def _protocol(offer: Offer) -> Callable[..., asyncio.Protocol] | Literal["auto"]:
-    """Ours, which begins streams and hands them off; uvicorn's own where this uvicorn is not one that we know."""
+def _express(offer: Offer) -> "Express | None":
+    """Who accepts clients in uvicorn's place; nobody where this uvicorn is not one that we know."""
     try:
         from stability.fanout import express, protocol  # noqa: PLC0415 -- uses what a new uvicorn may not have
     except ImportError as error:
@@ -102,4 +113,4 @@ def _protocol(offer: Offer) -> Callable[..., asyncio.Protocol] | Literal["auto"]
         uvicorn=uvicorn.__version__,
         lacking=lacking,
     )
-    return "auto"
+    return None
