@@ -10,8 +10,8 @@ visiting clients in the order in which they came; writing past the transport whe
 those who are where most are in the pass itself, by a descriptor that is there only while nothing stands in the way
 (from 1.5 to 0.9 µs beside the limit, five turns at 1,000 clients).
 
-In a herd most of a connection is the kernel's. It cost 82 µs of CPU as a request of uvicorn's (most of that in Python, a
-seventh in its garbage collector), 28 to 45 at the door while that was a protocol on uvloop's transports, and 23 to 30
+In a herd most of a connection is the kernel's. It cost 82 µs of CPU as a request of uvicorn's (most of that in Python,
+a seventh in its garbage collector), 28 to 45 at the door while that was a protocol on uvloop's transports, and 23 to 30
 since it accepts sockets itself and a connection is no more than one (nine turns of each, in turn): uvloop accepts one
 connection per turn of its loop and socket, asks for both of its addresses, and again when its descriptor is wanted.
 Several sockets of one port, for want of room at one (`net.core.somaxconn`), ended the runs in which some had to send

@@ -5,6 +5,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from stability.errors import SettingError
 from stability.server.descriptors import SPARE
 from stability.server.sockets import BACKLOG, HERD, MOST, listening
 from stability.settings import load
+from tests.fixtures.eventually import eventually
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database
 from tests.fixtures.server import Serving, serve
@@ -44,6 +46,24 @@ def test_as_many_streams_as_descriptors(database: Database, tmp_path: Path, want
         assert httpx.get(f"{server.url}/readyz").status_code == httpx.codes.OK
         log.seek(0)
         assert log.read().count(f"wanted={wanted} streams={room}") == told
+
+
+def test_whoever_finds_no_descriptor_waits(database: Database, tmp_path: Path) -> None:
+    """More come than there are descriptors, and ask for nothing: a line a second says so, and all goes on after it."""
+    before, told = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (HARD, HARD)), tmp_path / "log"
+    with told.open("w") as log, serve(database.server_dsn, log=log, first=before) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        began = time.monotonic()
+        with ExitStack() as stack:
+            for _ in range(2 * HARD):
+                stack.enter_context(socket.create_connection(address))
+            eventually(lambda: _told(told) > 0)
+        eventually(lambda: httpx.get(f"{server.url}/livez").is_success)
+        assert _told(told) <= MOST * (time.monotonic() - began + 1)
+
+
+def _told(log: Path) -> int:
+    return log.read_text().count("nobody can be accepted for a while")
 
 
 def test_a_limit_below_what_is_spared_is_not_taken_for_none() -> None:
