@@ -15,6 +15,7 @@ import { definePart, worst } from "./part.js";
 import { APPLICATIONS } from "./styles-parts.js";
 import { SETTLED, figures, uncertain } from "./figures.js";
 import { TIMING } from "./timing.js";
+import { unset } from "./unset.js";
 
 /**
  * @typedef {import("./part.js").Level} Level
@@ -49,11 +50,13 @@ class Applications {
   #body = html("tbody");
   #table = html("table", { part: "table" }, head(), this.#body);
   #empty = html("p", { class: "empty", hidden: true }, "No applications.");
+  #unset = unset("Set", "DOCKER_HOST", " to the address of a container engine, and this shows what applications' containers do.");
   #figures = html("p", { class: "figures", part: "figures", hidden: true });
   #line = html("div", { class: "line" }, this.#button, this.#message);
   #rows = new Listed(this.#body, line, (/** @type {Application} */ each) => look(shown(each)).level);
-  root = html("div", {}, this.#line, this.#away, this.#figures, this.#table, this.#rows.more, this.#empty);
+  root = html("div", {}, this.#line, this.#away, this.#unset, this.#figures, this.#table, this.#rows.more, this.#empty);
   #base = "";
+  /** Whether the server has an engine to ask; undefined until it was asked, null where it did not say. @type {boolean | null | undefined} */ #engine;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #ageing;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #asking;
 
@@ -71,12 +74,17 @@ class Applications {
     const now = Date.now() + skew;
     const found = [...rows].map(([key, row]) => /** @type {const} */ ([key, application(row, now)]));
     this.#rows.show(found);
-    this.#empty.hidden = found.length > 0;
+    const nobody = this.#engine === false && found.every(([, { checkedAt, freshness }]) => checkedAt === null || freshness !== "fresh");
+    this.#unset.hidden = !nobody;
+    this.#line.hidden = nobody && found.length === 0;
+    this.#empty.hidden = found.length > 0 || nobody;
     this.#table.hidden = found.length === 0;
     this.#figures.hidden = found.length === 0 || !this.#figures.textContent;
     clearTimeout(this.#ageing);
     const next = Math.min(...[...rows.values()].map((row) => freshness(row, now).until));
     if (next < Infinity) this.#ageing = setTimeout(this.again, Math.min(next - now + 1, 2 ** 31 - 1));
+    if (found.length === 0 && way === "live" && this.#engine === undefined) return "loading";
+    if (found.length === 0 && nobody) return way === "lost" ? "unknown" : "unset";
     return worst(found.map(([, each]) => look(shown(each)).level));
   }
 
@@ -91,14 +99,18 @@ class Applications {
     clearTimeout(this.#asking);
     const asking = (this.#asking = setTimeout(() => (this.#asking = undefined, this.again()), TIMING.applications));
     const told = document.hidden ? null : await asked(this.#base);
-    if (told && asking === this.#asking) this.#tell(told);
+    if (asking !== this.#asking) return;
+    this.#tell(told);
+    this.again();
   }
 
   /** @param {unknown} told */
   #tell(told) {
-    const { docker_connected: connected, figures: counted } = isRecord(told) ? told : {};
+    if (!isRecord(told)) return void (this.#engine ??= null);
+    const { docker_connected: connected, docker_configured: configured, figures: counted } = told;
+    this.#engine = typeof configured === "boolean" ? configured : null;
     const said = isRecord(counted) ? figures(counted) : "";
-    setText(this.#away, connected === false ? AWAY : "");
+    setText(this.#away, connected === false && this.#engine !== false ? AWAY : "");
     setText(this.#figures, said);
     this.#figures.hidden = !said || this.#table.hidden;
   }

@@ -13,6 +13,7 @@ const SHAPES = {
   pending: () => [circle(), line("M8 4.9V8l2 1.6")],
   warning: () => [line("M8 2.1 14.2 13.2H1.8Z"), line("M8 6.4v3"), line("M8 11.2v.01")],
   critical: () => [line("M5.4 1.75h5.2l3.65 3.65v5.2l-3.65 3.65H5.4L1.75 10.6V5.4Z"), line("m5.9 5.9 4.2 4.2m0-4.2-4.2 4.2")],
+  unset: () => [circle(), line("M5.5 8h5")],
   stopped: () => [circle(), svg("rect", { x: 5.9, y: 5.9, width: 4.2, height: 4.2, rx: 0.6 })],
 };
 

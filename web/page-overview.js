@@ -5,7 +5,7 @@ import { SHAPE, RANKED, counted } from "./levels.js";
 /**
  * @typedef {import("./levels.js").Level} Level
  * @typedef {import("./levels.js").Tally} Tally
- * @typedef {Level | "loading" | "absent"} State
+ * @typedef {Level | "loading" | "absent" | "unset"} State
  */
 
 const WORST = {
@@ -39,7 +39,7 @@ export class Overview {
   tell(id, state, tally) {
     this.#told.set(id, { state, tally });
     this.#lines.get(id)?.show(state, tally);
-    const known = [...this.#told.values()].filter(({ state }) => state !== "loading" && state !== "absent");
+    const known = [...this.#told.values()].filter(({ state }) => !["loading", "absent", "unset"].includes(state));
     this.card.hidden = known.length === 0;
     const worst = RANKED.find((level) => known.some(({ state }) => state === level)) ?? "unknown";
     if (this.worst.getAttribute("data-level") !== worst) this.worst.replaceChildren(icon(SHAPE[worst]), WORST[worst]);
@@ -55,9 +55,15 @@ function line(id, title) {
   const show = (state, tally) => {
     root.hidden = state === "loading" || state === "absent";
     if (state === "loading" || state === "absent") return;
-    if (root.getAttribute("data-level") !== state) mark.replaceChildren(icon(SHAPE[state]));
+    if (root.getAttribute("data-level") !== state) mark.replaceChildren(icon(state === "unset" ? state : SHAPE[state]));
     setAttributes(root, { "data-level": state });
-    setText(words, state === "unknown" && !tally.unknown ? "Not known" : counted(tally) || "Nothing in progress");
+    setText(words, said(state, tally));
   };
   return { root, show };
+}
+
+/** @param {State} state @param {Tally} tally */
+function said(state, tally) {
+  if (state === "unset") return "Not set up";
+  return state === "unknown" && !tally.unknown ? "Not known" : counted(tally) || "Nothing in progress";
 }

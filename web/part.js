@@ -3,13 +3,14 @@
  *
  * Attributes of each: `server`, the Stability server's root (default: where this module came from); `filter`, what is typed and
  * chosen in its filter, as in `is:critical web`; `state`, reflected, is the
- * worst of what is shown: loading, ok, processing, warning, critical, unknown, or absent where the server has no such topic;
+ * worst of what is shown: loading, ok, processing, warning, critical, unknown, absent where the server has no such topic, or
+ * unset where nobody set up what it tells of;
  * `way`, reflected, tells how the rows come: loading, live, polling, held, lost, absent, refused. Event, which bubbles and crosses
  * shadow roots: `TAG-change` (`detail.state`, and `detail.tally`: how many there are of each level), and `TAG-filter` where somebody changed the
  * filter. Slot `title`: a heading of yours, beside how and when the rows came. What stands
  * inside the tag otherwise is shown until its module runs.
  *
- * @typedef {"loading" | "ok" | "processing" | "warning" | "critical" | "unknown" | "absent"} Level
+ * @typedef {"loading" | "ok" | "processing" | "warning" | "critical" | "unknown" | "absent" | "unset"} Level
  *
  * @typedef {object} Body  what differs
  * @property {HTMLElement} root
@@ -132,13 +133,13 @@ export function definePart(tag, { title, topic, ask, css, body, tally, sift = si
       const found = this.#filter.active ? sift(view.rows, this.#filter.keep(now)) : sift(view.rows, () => true);
       const counts = nothing ? {} : (tally?.(view.rows, now) ?? tallied([...view.rows.values()].map((row) => levelOf(row, now))));
       this.#filter.show(nothing ? 0 : found.size, counts);
-      const none = this.#filter.active && found.shown === 0;
+      const none = this.#filter.active && found.shown === 0 && found.size > 0;
       setText(this.#none, none && !nothing ? "Nothing matches the filter." : "");
       this.#body.root.hidden = nothing || none;
       const shown = this.#body.show(this.#filter.active ? { ...view, rows: found.rows } : view, base);
       const why = way === "lost" ? whyLost(store.snapshot) : way;
       const unknown = why === "unread" || (this.#filter.active && way === "lost");
-      const level = unknown ? "unknown" : this.#filter.active ? most(counts) : shown;
+      const level = unknown ? "unknown" : this.#filter.active && found.size > 0 ? most(counts) : shown;
       setText(this.#said, SAID[why]);
       this.#asOf.hidden = nothing;
       if (asOf !== null) setTime(this.#time, asOf);

@@ -19,6 +19,7 @@ import { ServiceNumbers } from "./services-numbers.js";
 import { Tools } from "./services-tools.js";
 import { SERVICES } from "./styles-services.js";
 import { clock, setTime } from "./times.js";
+import { unset } from "./unset.js";
 
 /**
  * @typedef {import("./part.js").Level} Level
@@ -53,11 +54,12 @@ class Services {
   #table = html("table", { part: "table", hidden: true }, html("thead", {}, html("tr", {},
     ...["Service Name", "Status", "URL", "Tags", "24h History"].map((word) => html("th", { scope: "col" }, word)))), this.#body);
   #empty = html("p", { class: "empty", hidden: true }, "No services found");
+  #unset = unset("Set", "CONSUL_HTTP_ADDR", " to the address of a Consul, and its services are shown here.");
   #pointer = new Pointer((bars) => this.#numbers.choose(bars));
   #numbers = new ServiceNumbers();
   #items = new Listed(this.#body, () => this.#row(), (/** @type {Service} */ { status }) => level(status));
   root = html("div", { class: "services" }, this.#tools.root, this.#away, this.#error, this.#counts,
-    html("div", { class: "scroll" }, this.#table), this.#items.more, this.#empty, this.#numbers.root, this.#fetched, this.#pointer.root);
+    html("div", { class: "scroll" }, this.#table), this.#items.more, this.#empty, this.#unset, this.#numbers.root, this.#fetched, this.#pointer.root);
   #sight = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) this.#drawn.get(target)?.see(isIntersecting);
   }, { rootMargin: "200px" });
@@ -147,7 +149,6 @@ class Services {
     this.#none = { slots: [], length, now, skew };
     this.#pasts = new Map([...services].map(([key, slots]) => [key, { slots, length, now, skew }]));
     setTime(this.#asOf, now - skew);
-    this.#fetched.hidden = false;
   }
 
   /** @returns {Level} */
@@ -160,14 +161,19 @@ class Services {
     const known = consul ? freshness(consul, now) : { freshness: "unknown", until: Infinity };
     const old = known.freshness === "unknown" ? moment(consul?.observed_at) : null;
     const found = [...rows].filter(([key]) => key !== CONSUL).map(([key, row]) => this.#service(key, row, old === null ? null : old - view.skew));
-    const away = consul !== undefined && consul.available !== true && consul.configured !== false;
+    const away = consul !== undefined && consul.available !== true && consul.configured === true;
     setText(this.#away, away ? AWAY : "");
     this.#items.show(found.map((each) => [each.key, each]));
     this.#numbers.show(found);
     this.#table.hidden = found.length === 0;
-    this.#empty.hidden = found.length > 0 || view.way === "loading";
+    const nobody = found.length === 0 && consul?.configured === false && !consul.observed_at;
+    this.#unset.hidden = !nobody;
+    this.#tools.root.hidden = nobody;
+    this.#fetched.hidden = nobody || !this.#none;
+    this.#empty.hidden = found.length > 0 || nobody || view.way === "loading";
     setText(this.#counts, counted(found));
     this.#age(known.until, now);
+    if (nobody) return view.way === "lost" ? "unknown" : "unset";
     return found.length === 0 && !away ? "ok" : worst([...found.map(({ status }) => level(status)), ...(away ? [/** @type {Level} */ ("unknown")] : [])]);
   }
 
@@ -268,7 +274,7 @@ function parse(answer) {
   const rows = services.filter(isRecord);
   const newest = rows.reduce((most, row) => Math.max(most, moment(row.observed_at) ?? 0), 0);
   const seen = rows.find((row) => moment(row.observed_at) === newest && row.stale_after);
-  const consul = { available: consul_available, configured: rows.length > 0 || consul_available, observed_at: seen?.observed_at, stale_after: seen?.stale_after };
+  const consul = { available: consul_available, configured: rows.length > 0 || consul_available || null, observed_at: seen?.observed_at, stale_after: seen?.stale_after };
   return { ...Object.fromEntries(rows.map((row) => [String(row.id), row])), [CONSUL]: consul };
 }
 

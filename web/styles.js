@@ -157,6 +157,10 @@ svg { flex: none; }
 .more { margin-top: .6rem; cursor: pointer; }
 .filter .turning { animation: none; }
 .empty:empty { display: none; }
+.unset { display: flex; align-items: center; gap: .6rem; color: light-dark(#4b5460, #a9b3be); }
+.unset svg { width: 1.15rem; height: 1.15rem; }
+.unset strong { color: light-dark(#1b2129, #e3e8ee); font-weight: 600; }
+.unset code { font-size: .9em; overflow-wrap: anywhere; }
 [data-level="ok"] { --tone: light-dark(#068460, #60f4d3); }
 [data-level="critical"] { --tone: light-dark(#92000f, #ff8e9c); }
 [data-level="warning"] { --tone: light-dark(#a36a00, #fcab0b); }

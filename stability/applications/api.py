@@ -42,9 +42,10 @@ class Item(Model):
 
 
 class All(Model):
-    """Every application, whether this server knows the engine to answer, and how well all this goes."""
+    """Every application, whether this server has an engine and knows it to answer, and how well all this goes."""
 
     applications: list[Item]
+    docker_configured: bool
     docker_connected: bool | None
     figures: Told
 
@@ -136,7 +137,9 @@ def operations(applications: Applications) -> Sequence[Operation]:
         items = understood(rows.TABLE, lambda row: item(row, fresh), found)
         ages = [_age(one.last_status_check, asked) for one in items]
         figures = applications.figures.told(ages, fresh * MINUTE)
-        return All(applications=items, docker_connected=applications.connected, figures=figures)
+        configured = applications.engine is not None
+        connected = applications.connected
+        return All(applications=items, docker_configured=configured, docker_connected=connected, figures=figures)
 
     async def status(_request: Request, which: Which) -> Answer:
         found = await rows.find(applications.database, which.model_slug, which.app_number)
