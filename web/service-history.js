@@ -29,19 +29,23 @@ const WHEN = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeri
 export function parseHistories(answer) {
   const { granularity, services } = parseObject(answer);
   if (!isRecord(services) || typeof granularity !== "number") throw new BadFrame("no histories");
-  const found = Object.entries(services).map(([key, slots]) => /** @type {const} */ ([key, Array.isArray(slots) ? parsed(slots) : []]));
+  const starts = new Map();
+  const found = Object.entries(services).map(([key, slots]) => /** @type {const} */ ([key, Array.isArray(slots) ? parsed(slots, starts) : []]));
   return { length: granularity * MINUTE, services: new Map(found) };
 }
 
-/** In a plain loop: a table has tens of thousands. @param {Record<string, unknown>[]} told @returns {Slot[]} */
-function parsed(told) {
+/**
+ * In a plain loop: a table has tens of thousands, of the same few hundred moments.
+ * @param {Record<string, any>[]} told @param {Map<unknown, number | null>} starts  of the timestamps read so far @returns {Slot[]}
+ */
+function parsed(told, starts) {
   const slots = [];
   for (const { timestamp, passing, warning, critical, unknown, samples } of told) {
-    const start = moment(timestamp);
+    let start = starts.get(timestamp);
+    if (start === undefined) starts.set(timestamp, (start = moment(timestamp)));
     if (start === null) continue;
     slots.push({
-      start, passing: Number(passing ?? 0), warning: Number(warning ?? 0), critical: Number(critical ?? 0),
-      unknown: Number(unknown ?? 0), samples: Number(samples ?? 0),
+      start, passing: +(passing ?? 0), warning: +(warning ?? 0), critical: +(critical ?? 0), unknown: +(unknown ?? 0), samples: +(samples ?? 0),
     });
   }
   return slots;
@@ -50,7 +54,7 @@ function parsed(told) {
 /** When a slot ends: the last one does now. @param {Past} past @param {number} place */
 export function endOf({ slots, length, now }, place) {
   const start = slots[place]?.start ?? now;
-  return place === slots.length - 1 ? Math.max(start + 1, Math.min(start + length, now)) : start + length;
+  return place < slots.length - 1 ? start + length : Math.max(start + 1, Math.min(start + length, now));
 }
 
 /** A slot in lines: when it was, then each status that there was. @param {Past} past @param {number} place @returns {string[]} */
@@ -68,27 +72,37 @@ const title = (status) => status.charAt(0).toUpperCase() + status.slice(1);
 
 /** "web: 99.2 % passing over 24 h, 1 critical period 03:15–03:30". @param {string} name @param {Past} past */
 export function summary(name, past) {
-  const known = past.slots.filter(({ samples }) => samples > 0);
-  if (known.length === 0) return `${name}: nothing is known of the last 24 h`;
-  const share = known.reduce((sum, { passing }) => sum + passing, 0) / known.length;
-  const periods = criticalPeriods(past);
+  const { known, passing, periods } = walked(past);
+  if (known === 0) return `${name}: nothing is known of the last 24 h`;
   const told = periods.slice(0, TOLD).map(([from, to]) => `${CLOCK.format(from - past.skew)}–${CLOCK.format(to - past.skew)}`);
   const more = periods.length > TOLD ? " and more" : "";
   const critical = periods.length ? `${periods.length} critical ${periods.length === 1 ? "period" : "periods"} ${told.join(", ")}${more}` : "never critical";
-  const gaps = known.length < past.slots.length ? ", part of it not known" : "";
-  return `${name}: ${Math.floor(share * 10) / 10} % passing over 24 h, ${critical}${gaps}`;
+  const gaps = known < past.slots.length ? ", part of it not known" : "";
+  return `${name}: ${Math.floor((passing / known) * 10) / 10} % passing over 24 h, ${critical}${gaps}`;
 }
 
-/** Slots one after the other in which a service was critical. @param {Past} past @returns {[number, number][]} */
-function criticalPeriods(past) {
+/**
+ * How many slots are known, what their passing shares add up to, and slots one after the other in which a service was critical;
+ * in one walk, since a table has tens of thousands of slots. @param {Past} past
+ */
+function walked(past) {
+  const { slots } = past;
   /** @type {[number, number][]} */
   const periods = [];
-  let open = false;
-  past.slots.forEach(({ start, critical }, place) => {
-    const last = periods.at(-1);
-    if (critical > 0 && open && last) last[1] = endOf(past, place);
-    else if (critical > 0) periods.push([start, endOf(past, place)]);
-    open = critical > 0;
-  });
-  return periods;
+  let [known, passing, from] = [0, 0, -1];
+  for (let place = 0; place < slots.length; place++) {
+    const slot = /** @type {Slot} */ (slots[place]);
+    if (slot.samples > 0) {
+      known += 1;
+      passing += slot.passing;
+    }
+    if (slot.critical > 0) {
+      if (from < 0) from = slot.start;
+    } else if (from >= 0) {
+      periods.push([from, endOf(past, place - 1)]);
+      from = -1;
+    }
+  }
+  if (from >= 0) periods.push([from, endOf(past, slots.length - 1)]);
+  return { known, passing, periods };
 }

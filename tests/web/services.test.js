@@ -25,25 +25,26 @@ describe("the history of a service", () => {
   });
 
   test("is drawn in four paths, bars that are alike as one", () => {
-    assert.deepEqual(drawn(past([WELL, WELL, WELL])), ["M0 32H1000V0H0Z", "", "", ""]);
+    assert.deepEqual(drawn(past([WELL, WELL, WELL])), ["M0 320H10000V0H0Z", "", "", ""]);
     const [passing, , critical] = drawn(past([WELL, { passing: 50, critical: 50, samples: 3 }, WELL]));
-    assert.equal(passing, "M0 32H428.6V0H0ZM428.6 32H857.1V16H428.6ZM857.1 32H1000V0H857.1Z");
-    assert.equal(critical, "M428.6 16H857.1V0H428.6Z");
+    assert.equal(passing, "M0 320H4286V0H0ZM4286 320H8571V160H4286ZM8571 320H10000V0H8571Z");
+    assert.equal(critical, "M4286 160H8571V0H4286Z");
   });
 
   test("has nothing where nobody looked", () => {
-    assert.deepEqual(drawn(past([WELL, {}, WELL])), ["M0 32H428.6V0H0ZM857.1 32H1000V0H857.1Z", "", "", ""]);
+    assert.deepEqual(drawn(past([WELL, {}, WELL])), ["M0 320H4286V0H0ZM8571 320H10000V0H8571Z", "", "", ""]);
     assert.deepEqual(drawn(past([])), ["", "", "", ""]);
   });
 
   test("shows two pixels of anything critical", () => {
     const found = heights({ start: 0, passing: 99.9, warning: 0, critical: 0.1, unknown: 0, samples: 15 });
-    assert.deepEqual(found.map(Math.round), [30, 0, 2, 0]);
-    assert.deepEqual(heights({ start: 0, passing: 0, warning: 0, critical: 100, unknown: 0, samples: 1 }), [0, 0, 32, 0]);
+    assert.deepEqual(found.map(Math.round), [300, 0, 20, 0]);
+    assert.deepEqual(heights({ start: 0, passing: 0, warning: 0, critical: 100, unknown: 0, samples: 1 }), [0, 0, 320, 0]);
   });
 
   test("says in words what it shows", () => {
     assert.match(summary("web", past([WELL, { passing: 98.5, critical: 1.5, samples: 9 }, WELL])), /^web: 99.5 % passing over 24 h, 1 critical period \d\d:\d\d.*–.*\d\d:\d\d/);
+    assert.match(summary("web", past([{ critical: 100, samples: 1 }, WELL, { critical: 1, samples: 1 }, { critical: 2, samples: 1 }])), /, 2 critical periods [^,]+, [^,]+$/);
     assert.match(summary("web", past([WELL, {}])), /never critical, part of it not known$/);
     assert.equal(summary("web", past([{}])), "web: nothing is known of the last 24 h");
     const [when, ...shares] = described(past([{ passing: 98.5, critical: 1.5, samples: 9 }, WELL]), 0);
