@@ -9,7 +9,7 @@
  */
 import { BadFrame, isRecord, moment, parseObject } from "./frames.js";
 import { freshness } from "./freshness.js";
-import { html, setAttributes, setText } from "./dom.js";
+import { asTable, html, setAttributes, setText } from "./dom.js";
 import { Listed } from "./listed.js";
 import { definePart, worst } from "./part.js";
 import { APPLICATIONS } from "./styles-parts.js";
@@ -48,7 +48,7 @@ class Applications {
   #message = html("p", { class: "message", part: "message", role: "status" });
   #away = html("p", { class: "away", part: "away", role: "status" });
   #body = html("tbody");
-  #table = html("table", { part: "table" }, head(), this.#body);
+  #table = asTable(html("table", { part: "table" }, head(), this.#body));
   #empty = html("p", { class: "empty", hidden: true }, "No applications.");
   #unset = unset("Set", "DOCKER_HOST", " to the address of a container engine, and this shows what applications' containers do.");
   #figures = html("p", { class: "figures", part: "figures", hidden: true });
@@ -182,7 +182,7 @@ function line() {
     setAttributes(cell, { "data-colour": look(said).colour, title: `${look(said).words}. Last check: ${at}` });
     old.hidden = each.freshness === "fresh" && each.checkedAt !== null;
   };
-  return { root: html("tr", {}, name, cell, checked), show };
+  return { root: asTable(html("tr", {}, name, cell, checked)), show };
 }
 
 /** The answer of GET /api/applications. @param {string} answer @returns {Record<string, Row>} */

@@ -38,6 +38,18 @@ export function setAttributes(element, attributes) {
   }
 }
 
+/**
+ * Browsers differ in whether a table that is laid out otherwise is still one, so it says so.
+ * @template {Element} Within @param {Within} within @returns {Within}
+ */
+export function asTable(within) {
+  const roles = { table: "table", "thead, tbody": "rowgroup", tr: "row", "th[scope=col]": "columnheader", "th[scope=row]": "rowheader", td: "cell" };
+  for (const [selector, role] of Object.entries(roles)) {
+    for (const element of [within, ...within.querySelectorAll(selector)]) if (element.matches(selector)) setAttributes(element, { role });
+  }
+  return within;
+}
+
 /** @param {Node} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

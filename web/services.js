@@ -8,7 +8,7 @@
  * Attributes and events are those of every part (see part.js). Parts: tools, table, name, status, history, way.
  */
 import { Bars, Pointer } from "./bars.js";
-import { html, setAttributes, setText } from "./dom.js";
+import { asTable, html, setAttributes, setText } from "./dom.js";
 import { BadFrame, isRecord, moment, parseObject } from "./frames.js";
 import { freshness } from "./freshness.js";
 import { Listed } from "./listed.js";
@@ -51,8 +51,8 @@ class Services {
   #away = html("p", { class: "error", role: "status" });
   #error = html("p", { class: "error", role: "status" });
   #body = html("tbody");
-  #table = html("table", { part: "table", hidden: true }, html("thead", {}, html("tr", {},
-    ...["Service Name", "Status", "URL", "Tags", "24h History"].map((word) => html("th", { scope: "col" }, word)))), this.#body);
+  #table = asTable(html("table", { part: "table", hidden: true }, html("thead", {}, html("tr", {},
+    ...["Service Name", "Status", "URL", "Tags", "24h History"].map((word) => html("th", { scope: "col" }, word)))), this.#body));
   #empty = html("p", { class: "empty", hidden: true }, "No services found");
   #unset = unset("Set", "CONSUL_HTTP_ADDR", " to the address of a Consul, and its services are shown here.");
   #pointer = new Pointer((bars) => this.#numbers.choose(bars));
@@ -212,7 +212,7 @@ class Services {
     const url = html("td", { class: "url" });
     const tags = html("td", { class: "tags" });
     const history = html("td", { class: "history", part: "history" }, bars.root);
-    const root = html("tr", {}, name, status, url, tags, history);
+    const root = asTable(html("tr", {}, name, status, url, tags, history));
     this.#drawn.set(bars.root, bars);
     this.#sight.observe(bars.root);
 

@@ -66,7 +66,10 @@ button[aria-busy] { cursor: progress; }
 .figures[hidden] { display: none; }
 .message:empty, .away:empty { display: none; }
 .away { margin: 0 0 .5rem; }
-table { width: 100%; border-collapse: collapse; font-size: .875rem; text-align: start; }
+/* grids, since of a table every row is laid out whenever one comes */
+table, thead, tbody { display: block; font-size: .875rem; text-align: start; }
+tr { display: grid; grid-template-columns: 28% minmax(0, 1fr) 22%; }
+tbody tr { content-visibility: auto; contain-intrinsic-block-size: auto 2.2rem; }
 th, td { padding: .4rem .5rem .4rem 0; border-bottom: 1px solid light-dark(#eceff2, #262d37); text-align: start; }
 th[scope="row"] { font-weight: 600; overflow-wrap: anywhere; }
 .status { color: color-mix(in srgb, var(--tone) 72%, light-dark(#000, #fff)); font-weight: 600; }

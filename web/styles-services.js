@@ -19,14 +19,13 @@ select:focus-visible, button:focus-visible, input:focus-visible, a:focus-visible
 .counts:empty, .error:empty { display: none; }
 .error { margin-bottom: .4rem; color: light-dark(#92000f, #ff8e9c); font-size: .875rem; overflow-wrap: anywhere; }
 table { width: 100%; border-collapse: collapse; font-size: .875rem; }
-.scroll > table { table-layout: fixed; }
+/* grids, since of a table every row is laid out whenever one comes */
+.scroll > table, .scroll thead, .scroll tbody { display: block; }
+.scroll tr { display: grid; grid-template-columns: 24% 6.6rem 22% 12% minmax(0, 1fr); align-items: center; }
+.scroll tbody tr { content-visibility: auto; contain-intrinsic-block-size: auto 2.9rem; }
 th, td { padding: .4rem .5rem .4rem 0; text-align: start; vertical-align: middle; }
 thead th { color: light-dark(#4b5460, #a9b3be); font-size: .8125rem; font-weight: 600; }
 tbody tr { border-top: 1px solid light-dark(#eceff2, #262d37); }
-.scroll th:nth-child(1) { width: 24%; }
-.scroll th:nth-child(2) { width: 6.6rem; }
-.scroll th:nth-child(3) { width: 22%; }
-.scroll th:nth-child(4) { width: 12%; }
 .name, .url, .tags { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .name { font-weight: 600; }
 .status .quiet { display: block; }
@@ -56,8 +55,9 @@ summary { width: fit-content; min-height: 24px; color: light-dark(#124fd6, #8fb2
 .rows th:first-child { text-align: start; font-weight: 400; white-space: nowrap; }
 .rows thead th { position: sticky; top: 0; background: light-dark(#eef0f3, #262d37); font-weight: 600; }
 @container (max-width: 34rem) {
-  .scroll tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0 .75rem; padding: .4rem 0; }
-  .scroll th, .scroll td { width: auto !important; padding: .1rem 0; }
+  .scroll tr { grid-template-columns: minmax(0, 1fr) auto; gap: 0 .75rem; padding: .4rem 0; }
+  .scroll tbody tr { contain-intrinsic-block-size: auto 5.5rem; }
+  .scroll th, .scroll td { padding: .1rem 0; }
   .scroll thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .url:empty, .tags:empty { display: none; }
   .history { grid-column: 1 / -1; }

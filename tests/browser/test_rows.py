@@ -1,11 +1,14 @@
 """A thousand rows in a section: what each change costs the page, and what stays behind."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.fixtures.postgres import Database
+from tests.browser.conftest import Sql
+from tests.fixtures.postgres import Database, fetch
+from tests.fixtures.server import Serving
 from tests.fixtures.shown import DEPLOYMENTS, Shown, showing
 
 # the nodes that are written to, and every long task of the page
@@ -18,6 +21,17 @@ _WATCHED = """() => {
         return (row ?? addedNodes[0] ?? removedNodes[0])?.querySelector(".name").textContent ?? type;
     }))).observe(list, { subtree: true, childList: true, characterData: true, attributes: true });
 }"""
+_SEEN = "([row, seen]) => row.lastElementChild.checkVisibility({ contentVisibilityAuto: true }) === seen"
+# the next slice, which comes as soon as it can, waits for `goOn()`
+_STOPPED = """
+    const later = setTimeout;
+    const held = [];
+    window.setTimeout = (act, wait, ...rest) => (wait === undefined ? -held.push(act) : later(act, wait, ...rest));
+    window.goOn = () => {
+        window.setTimeout = later;
+        for (const act of held) later(act);
+    };
+"""
 _ROWS = """
     INSERT INTO public.shown
     SELECT 'deployments', n::text, jsonb_build_object('id', n, 'name', 'web ' || n, 'status', 'running',
@@ -71,6 +85,55 @@ def test_one_change_of_a_thousand_rows_touches_one_row(shown: Shown, page: Page)
     assert set(written) <= {"web 500", "web 1"}
     part.get_by_role("button", name="Show fewer").click()
     expect(items).to_have_count(100)
+
+
+def test_rows_out_of_sight_are_not_laid_out(serving: Serving, database: Database, sql: Sql, page: Page) -> None:
+    """Else each that comes costs as much as all that are there; a table stays one to those who do not see it."""
+    sql(
+        "INSERT INTO public.generated_applications (model_slug, app_number, app_type, provider)"
+        " SELECT 'm', n, 'w', 'p' FROM generate_series(1, 90) AS n"
+    )
+    fetch(
+        database.dsn,
+        "INSERT INTO public.services (node, id, name, status)"
+        " SELECT 'n', 's' || n, 'service ' || n, 'passing' FROM generate_series(1, 90) AS n",
+    )
+    page.set_viewport_size({"width": 900, "height": 300})
+    page.goto(serving.url)
+    for tag, columns in (("application-status", 3), ("service-status", 5)):
+        table = page.locator(tag).get_by_role("table").first
+        rows = table.get_by_role("row")
+        expect(rows).to_have_count(91)
+        expect(rows.first.get_by_role("columnheader")).to_have_count(columns)
+        expect(rows.last.get_by_role("rowheader")).to_have_count(1)
+        expect(rows.last.get_by_role("cell")).to_have_count(columns - 1)
+        rows.nth(1).scroll_into_view_if_needed()
+        for row, seen in ((rows.nth(1), True), (rows.last, False)):
+            page.wait_for_function(_SEEN, arg=[row.element_handle(), seen])
+
+
+def test_a_row_changes_before_it_is_drawn(shown: Shown, page: Page) -> None:
+    """Rows are drawn in slices; what changes or goes in between is right in the end, in order, nothing made twice."""
+    page.add_init_script(_STOPPED)
+    page.goto(shown.url)
+    part = page.locator("deployment-status")
+    items = part.locator("li")
+    part.get_by_role("button", name="Show all 1,000").click()
+    first = items.first.element_handle()
+    _put(shown, 980, "stopped", "out of credit")
+    expect(items.first).to_contain_text("out of credit")
+    _put(shown, 980, "running", "and back")
+    expect(items.first).to_have_text(re.compile("web 1running"))
+    shown.put("deployments", "990", None)
+    shown.put("deployments", "2", None)
+    expect(items.nth(1)).to_contain_text("web 3")
+    assert items.count() < 100
+    page.evaluate("goOn()")
+    expect(items).to_have_count(998)
+    assert page.evaluate("first => first.matches(':first-child')", first)
+    names = part.locator("li .name").all_text_contents()
+    assert names == [f"web {number}" for number in range(1, 1_001) if number not in {2, 990}]
+    expect(items.nth(978)).to_contain_text("and back")
 
 
 @pytest.mark.parametrize(("updates", "reconnects"), [(50, 5), pytest.param(1_000, 200, marks=pytest.mark.chaos)])
