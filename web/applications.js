@@ -7,6 +7,7 @@
  * Attributes and events are those of every part (see part.js). Parts: refresh, message, away, figures, table,
  * status, way.
  */
+import { failure } from "./failure.js";
 import { BadFrame, isRecord, moment, parseObject } from "./frames.js";
 import { freshness } from "./freshness.js";
 import { asTable, html, setAttributes, setText } from "./dom.js";
@@ -144,7 +145,7 @@ async function refreshed(base) {
     const { message, error } = parseObject(await answer.text());
     return answer.ok ? String(message) : `Status refresh failed: ${error ?? answer.status}`;
   } catch (error) {
-    return `Status refresh failed: ${error instanceof Error ? error.message : error}`;
+    return `Status refresh failed: ${await failure(error, base)}`;
   }
 }
 

@@ -1,3 +1,4 @@
+import { failure } from "./failure.js";
 import { parseDetails } from "./frames.js";
 import { live } from "./live.js";
 import { TIMING } from "./timing.js";
@@ -112,7 +113,7 @@ export class Details {
       if (answer.ok) return { details: parseDetails(await answer.text()), error: null, refused: false, readAt: Date.now() };
       return { error: `HTTP error! status: ${answer.status}`, refused: answer.status === 401 };
     } catch (error) {
-      return { error: error instanceof Error ? error.message : String(error), refused: false };
+      return { error: await failure(error, new URL("../../", this.url)), refused: false };
     }
   }
 

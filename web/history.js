@@ -1,3 +1,4 @@
+import { failure } from "./failure.js";
 import { BadFrame, isRecord, moment, parseObject } from "./frames.js";
 import { TIMING } from "./timing.js";
 
@@ -145,7 +146,7 @@ export class History {
       await this.#fetch(range, signal);
       this.#loading = false;
     } catch (problem) {
-      error = problem instanceof Error ? problem.message : String(problem);
+      error = await failure(problem, this.base);
     }
     if (asking.signal.aborted) return;
     this.#asking = null;

@@ -9,6 +9,7 @@
  */
 import { Bars, Pointer } from "./bars.js";
 import { asTable, html, setAttributes, setText } from "./dom.js";
+import { failure } from "./failure.js";
 import { BadFrame, isRecord, moment, parseObject } from "./frames.js";
 import { freshness } from "./freshness.js";
 import { Listed } from "./listed.js";
@@ -131,13 +132,14 @@ class Services {
     const signal = AbortSignal.any([asking.signal, AbortSignal.timeout(PATIENCE)]);
     const history = `api/services/history?granularity=${this.#tools.granularity}`;
     const [list, past] = await Promise.allSettled([ask(base, "api/services", parse, signal), ask(base, history, parseHistories, signal)]);
+    const failed = [list, past].find((each) => each.status === "rejected");
+    const why = failed ? await said(failed.reason, base) : "";
     if (asking.signal.aborted) return;
     this.#asking = null;
     this.#tools.busy(false);
     if (list.status === "fulfilled") this.#list = new Map(Object.entries(list.value));
     if (past.status === "fulfilled") this.#keep(past.value);
-    const failed = [list, past].find((each) => each.status === "rejected");
-    setText(this.#error, failed ? said(failed.reason) : "");
+    setText(this.#error, why);
     this.#show();
     this.#plan();
   }
@@ -170,7 +172,7 @@ class Services {
     this.#unset.hidden = !nobody;
     this.#tools.root.hidden = nobody;
     this.#fetched.hidden = nobody || !this.#none;
-    this.#empty.hidden = found.length > 0 || nobody || view.way === "loading";
+    this.#empty.hidden = found.length > 0 || nobody || view.way === "loading" || view.way === "lost" || this.#error.textContent !== "";
     setText(this.#counts, counted(found));
     this.#age(known.until, now);
     if (nobody) return view.way === "lost" ? "unknown" : "unset";
@@ -261,10 +263,9 @@ async function ask(base, path, parse, signal) {
 /** The server answered, and said why there is nothing. */
 class Refused extends Error {}
 
-/** @param {unknown} reason */
-function said(reason) {
-  const message = reason instanceof Error ? reason.message : String(reason);
-  return reason instanceof Refused ? message : `Network error: ${message}`;
+/** @param {unknown} reason @param {string} base */
+async function said(reason, base) {
+  return reason instanceof Refused ? reason.message : `Network error: ${await failure(reason, base)}`;
 }
 
 /** The answer of GET /api/services. @param {string} answer @returns {Record<string, Row>} */

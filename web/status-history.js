@@ -8,6 +8,7 @@
  * column: 5, 15 (default), 30 or 60. Slot `title`: a heading of yours. Parts: way, chart.
  */
 import { adopt, html, setText } from "./dom.js";
+import { failure } from "./failure.js";
 import { live } from "./live.js";
 import { KINDS, drawn, parsePast, shares, slotsUntil } from "./past.js";
 import { Plot } from "./plot.js";
@@ -144,7 +145,7 @@ class StatusHistory extends HTMLElement {
       this.#past = parsePast(await answer.text());
       return null;
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return failure(error, this.#store?.base ?? location.href);
     }
   }
 

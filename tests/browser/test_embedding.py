@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Sql, page_with_the_tag
 from tests.fixtures.host import Host
+from tests.fixtures.host import Page as HostPage
 from tests.fixtures.server import Serving
 
 STRICT = "default-src 'self'"
@@ -65,8 +66,26 @@ def test_a_stranger_sees_the_badge_only(host: Host, serving: Serving, page: Page
     page.goto(host.url)
     expect(page.locator("system-status")).to_have_attribute("state", "processing")
     page.get_by_role("button", name="Details", exact=True).click()
-    expect(page.get_by_role("alert")).to_have_text("Failed to load details: Failed to fetch")
+    said = f"{host.url} may not read it. STABILITY_ALLOWED_ORIGINS of the server has to name it."
+    expect(page.get_by_role("alert")).to_have_text(f"Failed to load details: {said}")
     expect(page.get_by_text("a.csv")).to_have_count(0)
+
+
+def test_a_stranger_is_told_what_would_help(host: Host, serving: Serving, page: Page) -> None:
+    """Parts on a foreign page that nobody allowed name the setting, and claim nothing that they could not ask for."""
+    modules = "".join(
+        f'<script type="module" src="{serving.url}/{name}.js"></script>' for name in ("services", "status-history")
+    )
+    tags = "<service-status></service-status><status-history></status-history>"
+    host.pages["/"] = HostPage(f"<!doctype html><title>A host page</title>{modules}{tags}")
+    page.goto(host.url)
+    for tag, words in (("service-status", "Network error: "), ("status-history", "Failed to load the history: ")):
+        said = f"{words}{host.url} may not read it. STABILITY_ALLOWED_ORIGINS of the server has to name it."
+        expect(page.locator(tag).get_by_text(said)).to_be_visible()
+    expect(page.locator("service-status").get_by_text("No services found")).to_be_hidden()
+    serving.process.kill()
+    expect(page.locator("service-status")).to_have_attribute("way", "lost")
+    expect(page.locator("service-status").get_by_text("No services found")).to_be_hidden()
 
 
 def test_our_page_below_a_prefix(host: Host, serving: Serving, watched: Page, sql: Sql) -> None:
