@@ -2,7 +2,9 @@
 -- that fire BEFORE, so that it judges the status that others have left.
 --
 -- A table of the host's may lack any of these columns, or lose one tomorrow: only what is there is set. A progress that
--- this very statement gives to what failed or was cancelled is kept; so are times.
+-- this very statement gives to what failed or was cancelled is kept; so are times. What is given and as it was before is
+-- seen by a trigger with a column list only, which would pin that column: so who gives it says the execution's id in
+-- stability.progress_given, for the transaction.
 CREATE OR REPLACE FUNCTION stability.settle_execution() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -48,7 +50,8 @@ BEGIN
         END IF;
         IF 'progress' = ANY (columns) THEN
             IF TG_OP = 'UPDATE' THEN
-                explicit := NEW.progress IS DISTINCT FROM OLD.progress;
+                explicit := NEW.progress IS DISTINCT FROM OLD.progress
+                    OR current_setting('stability.progress_given', true) = NEW.id::text;
             ELSE
                 explicit := NEW.progress <> 0;
             END IF;

@@ -95,13 +95,35 @@ def test_a_change_is_committed_with_its_row(one: Any, executions: Database) -> N
     assert changes(executions.dsn)[1:] == [(1, "RUNNING", "CANCELLING")]
 
 
-def test_status_and_progress_change_together(one: Any, executions: Database) -> None:
-    """As what failed half-way."""
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
+@pytest.mark.parametrize("progress", [0, 40, 41])
+def test_status_and_progress_change_together(one: Any, executions: Database, status: str, progress: int) -> None:
+    """As what failed half-way: a progress that is given stays, also where it is what it was before."""
     update_execution(one, progress=40)
-    update_execution(one, status="FAILED", progress=41)
+    update_execution(one, status=status, progress=progress)
 
-    assert fetch(executions.dsn, "SELECT status, progress FROM executions") == [("FAILED", 41)]
-    assert changes(executions.dsn)[1:] == [(1, "RUNNING", "FAILED")]
+    assert fetch(executions.dsn, "SELECT status, progress FROM executions") == [(status, progress)]
+    assert changes(executions.dsn)[1:] == [(1, "RUNNING", status)]
+
+
+@pytest.mark.parametrize(("status", "given"), [("FAILED", None), ("CANCELLED", None), ("FINISHED", 40)])
+def test_what_is_over_is_whole_otherwise(one: Any, executions: Database, status: str, given: int | None) -> None:
+    """Where none is given, and always where it finished."""
+    update_execution(one, progress=40)
+    update_execution(one, status=status, progress=given)
+
+    assert fetch(executions.dsn, "SELECT progress FROM executions") == [100]
+
+
+def test_a_progress_is_given_to_one_only(executions: Database) -> None:
+    """Another that the same session changes in the same transaction is whole."""
+    make(executions.writer_dsn, "RUNNING", "RUNNING")
+    fetch(executions.writer_dsn, "UPDATE executions SET progress = 40")
+    with Session(engine(executions.writer_dsn)) as session:
+        session.get_one(Job, 2).status = "FAILED"  # flushed by the commit
+        update_execution(Execution(1, session), status="FAILED", progress=40)
+
+    assert fetch(executions.dsn, "SELECT progress FROM executions ORDER BY id") == [40, 100]
 
 
 REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {

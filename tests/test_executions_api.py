@@ -108,6 +108,22 @@ def test_its_progress_stays_as_well(api: httpx.Client) -> None:
     assert move(api, made["id"], progress=100)["progress"] == 100
 
 
+@pytest.mark.parametrize(
+    ("change", "progress"),
+    [
+        ({"status": "FAILED", "progress": 40}, 40),
+        ({"status": "CANCELLED", "progress": 40}, 40),
+        ({"status": "FAILED"}, 100),
+        ({"status": "FINISHED", "progress": 40}, 100),
+    ],
+)
+def test_a_progress_that_is_given_stays(api: httpx.Client, change: dict[str, Any], progress: int) -> None:
+    """Also where it is what it was before; what finished is whole."""
+    made = make(api)
+    move(api, made["id"], status="RUNNING", progress=40)
+    assert move(api, made["id"], **change)["progress"] == progress
+
+
 def test_what_the_table_forbids_is_said(api: httpx.Client, database: Database) -> None:
     """A value that its owner demands is missing: 409 names the column, and nothing is stored."""
     with psycopg.connect(database.dsn, autocommit=True) as owner:

@@ -56,6 +56,17 @@ def test_beginnings_and_ends_are_stamped(executions: Database, change: str, stam
     assert fetch(executions.dsn, STAMPS) == [stamps]
 
 
+def test_a_progress_may_be_said_to_be_given(executions: Database) -> None:
+    """A trigger cannot see that a statement gives what was there before: who writes SQL says so, of one execution."""
+    make(executions.writer_dsn, "RUNNING", "RUNNING")
+    fetch(executions.writer_dsn, "UPDATE executions SET progress = 40")
+    with psycopg.connect(executions.writer_dsn) as writer:
+        writer.execute("SELECT set_config('stability.progress_given', '1', true)")
+        writer.execute("UPDATE executions SET status = 'FAILED', progress = 40")
+
+    assert fetch(executions.dsn, "SELECT progress FROM executions ORDER BY id") == [40, 100]
+
+
 def test_an_execution_that_is_made_over_is_stamped_as_well(executions: Database) -> None:
     """As a batch that is brought in afterwards; its own times stay."""
     fetch(

@@ -29,6 +29,8 @@ STATUSES: Final = ("PENDING", "READY", "RUNNING", "CANCELLING", "FINISHED", "FAI
 WHOLE: Final = 100  # percent
 # What an execution becomes that is to be cancelled; the other statuses are those of one that is over.
 CANCELLED: Final = {"PENDING": "CANCELLED", "READY": "CANCELLED", "RUNNING": "CANCELLING", "CANCELLING": "CANCELLING"}
+# The trigger cannot see that a statement gives what was there before, unless it is told of which execution.
+GIVEN: Final = "pg_catalog.set_config('stability.progress_given', CAST(e.id AS text), true) IS NOT NULL"
 _CONTENDED: Final = {"40001", "40P01"}  # serialization failure, deadlock
 
 Connection: TypeAlias = psycopg.Connection[Any] | sqlalchemy.Connection | Session
@@ -60,6 +62,7 @@ def update_execution_status_with_logging(execution: Execution | Mapped, new_stat
 def update_execution(execution: Execution | Mapped, *, status: str | None = None, progress: int | None = None) -> None:
     """Set the status, the progress (0 to 100 percent), or both.
 
+    What failed or was cancelled keeps a progress that is given with its status; else what is over is at 100.
     Raises as `update_execution_status_with_logging` does.
     """
     wanted = {name: value for name, value in (("status", status), ("progress", progress)) if value is not None}
@@ -102,7 +105,9 @@ def cancelled(identity: object, status: str | None) -> str:
 
 def _update(row: Execution, wanted: Mapping[str, object]) -> None:
     settings = ", ".join(f"{name} = %({name})s" for name in wanted)
-    _run(row, f"UPDATE public.executions SET {settings} WHERE id = %(id)s RETURNING id", wanted)  # noqa: S608 -- names
+    given = f"AND {GIVEN}" if "progress" in wanted else ""
+    statement = f"UPDATE public.executions AS e SET {settings} WHERE e.id = %(id)s {given} RETURNING e.id"  # noqa: S608
+    _run(row, statement, wanted)
 
 
 def _run(row: Execution, statement: str, values: Mapping[str, object]) -> str | None:

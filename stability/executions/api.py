@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from stability.database import Database
 from stability.errors import ExecutionError, RequestError
-from stability.executions import cancelled
+from stability.executions import GIVEN, cancelled
 from stability.frames import compact
 from stability.http.operations import (
     Answer,
@@ -214,9 +214,11 @@ async def _inserted(connection: AsyncConnection, values: Mapping[str, Any]) -> M
 async def _updated(connection: AsyncConnection, identity: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
     names = await _known(connection, values)
     changes = ", ".join(f"{name} = r.{name}" for name in names)
+    given = f"AND {GIVEN}" if "progress" in values else ""
     statement = f"""
         UPDATE public.executions AS e SET {changes}
-          FROM jsonb_populate_record(NULL::public.executions, :row) AS r WHERE e.id = {_THIS} RETURNING to_jsonb(e)
+          FROM jsonb_populate_record(NULL::public.executions, :row) AS r WHERE e.id = {_THIS} {given}
+        RETURNING to_jsonb(e)
     """  # noqa: S608 -- quoted names of columns
     values = {"row": _json(values), "id": identity}
     row: Mapping[str, Any] = (await connection.execute(text(statement), values)).scalar_one()
