@@ -173,11 +173,20 @@ class Stability:
             self.hub.publish(HEARTBEAT[0], {HEARTBEAT[1]: Row("beat", beat)}, now)
 
     @asynccontextmanager
-    async def running(self, also: Sequence[Background] = ()) -> AsyncIterator[None]:
+    async def running(
+        self, also: Sequence[Background] = (), readable: asyncio.Event | None = None
+    ) -> AsyncIterator[None]:
         """Run all parts, each of which begins again where an error ended it; the crash of one of `also` ends them all.
 
-        A host may outlive that: nothing may go on telling what nobody proves any more.
+        What needs the schema waits until it is `readable`. A host may outlive a crash: nothing may go on telling what
+        nobody proves any more.
         """
+
+        async def begin(name: str, part: Background) -> None:
+            if readable and name in ("duties", "listener"):  # and readers wait for the listener
+                await readable.wait()
+            await Contained(name).run(part)
+
         with self.hub.subscribe(self._note_state):
             try:
                 async with asyncio.TaskGroup() as group:
@@ -188,7 +197,7 @@ class Stability:
                         "listener": self._listen,
                         **({"unknown": self.alerts.run} if self.alerts else {}),
                     }
-                    tasks = [group.create_task(Contained(name).run(part)) for name, part in parts.items()]
+                    tasks = [group.create_task(begin(name, part)) for name, part in parts.items()]
                     tasks += [group.create_task(part()) for part in also]
                     yield
                     self.hub.close()
@@ -212,12 +221,14 @@ def create_app(
     conninfo: str | None = None,
     monitors: Sequence[Monitor] = MONITORS,
     also: Sequence[Background] = (),
+    readable: asyncio.Event | None = None,
 ) -> Starlette:
     """The status server as an application, to be served or mounted.
 
-    Settings come from the environment unless given; `conninfo` (libpq) wins over `DATABASE_URL`; `also` runs beside the
-    parts. A host that mounts the application enters `app.router.lifespan_context(app)` in its own lifespan, since
-    Starlette does not start what it mounts. Raises SettingError when a setting is wrong or no database is named.
+    Settings come from the environment unless given; `conninfo` (libpq) wins over `DATABASE_URL`; `also` runs beside
+    the parts, which read nothing before `readable` is set, if that is given. A host that mounts the application enters
+    `app.router.lifespan_context(app)` in its own lifespan, since Starlette does not start what it mounts. Raises
+    SettingError when a setting is wrong or no database is named.
     """
     settings = settings or load()
     conninfo = settings.conninfo if conninfo is None else conninfo
@@ -240,7 +251,7 @@ def create_app(
     token = settings.token.get_secret_value() if settings.token else None
 
     def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
-        return parts.running(also)
+        return parts.running(also, readable)
 
     app = Starlette(
         routes=[

@@ -21,11 +21,11 @@ from stability.app import Background, Stability, create_app
 from stability.backoff import Backoff
 from stability.connection import database_of, opened
 from stability.contained import Contained
-from stability.database import connect, reason
+from stability.database import FORESEEN, Database, connect, reason
 from stability.errors import AwayError, SettingError, StabilityError
 from stability.monitors import MONITORS
 from stability.postgres import EmbeddedPostgres
-from stability.schema import migration
+from stability.schema import migration, revision
 from stability.server import Server
 from stability.server.descriptors import room_for
 from stability.server.sockets import listening, reserve
@@ -33,6 +33,7 @@ from stability.server.workers import Workers
 from stability.settings import Settings
 
 BACKOFF: Final = (0.25, 3.0)  # seconds, first and longest bound of the wait for a database that is away
+LOOK: Final = (0.05, 1.0)  # seconds, the same between two looks whether the schema is there
 
 _log = structlog.get_logger(__name__)
 
@@ -96,18 +97,21 @@ async def _until_told(parts: Stability) -> None:
 def _serve(settings: Settings, started: Callable[[Running], None], *, migrate: bool) -> None:
     with listening(settings) as sockets, opened(settings, start=migrate or None) as (conninfo, postgres):
         failures: list[StabilityError] = []
+        readable = asyncio.Event()
+        if not migrate:
+            readable.set()
 
         async def prepare() -> None:
             try:
-                await _migrated(settings.listen_conninfo or conninfo)
+                await _migrated(settings.listen_conninfo or conninfo, own=postgres is not None)
             except StabilityError as error:
                 failures.append(error)
                 server.stop()
 
-        also: list[Background] = [prepare] if migrate else []
+        also: list[Background] = [prepare, partial(_tell_readable, conninfo, readable)] if migrate else []
         if postgres:
             also.append(_kept(postgres))
-        server = _server(settings, conninfo, also)
+        server = _server(settings, conninfo, also, readable)
         started(Running(_address(settings, sockets[0].getsockname()), conninfo, settings.conninfo is None))
         server.run(sockets=sockets)
         if failures:
@@ -149,9 +153,11 @@ def _child(settings: Settings, conninfo: str, sockets: list[socket.socket]) -> N
     _server(settings, conninfo).run(sockets=sockets)
 
 
-def _server(settings: Settings, conninfo: str, also: Sequence[Background] = ()) -> Server:
+def _server(
+    settings: Settings, conninfo: str, also: Sequence[Background] = (), readable: asyncio.Event | None = None
+) -> Server:
     settings = settings.model_copy(update={"max_streams": room_for(settings.max_streams)})
-    app = create_app(settings, conninfo=conninfo, also=also)
+    app = create_app(settings, conninfo=conninfo, also=also, readable=readable)
     return Server(app, settings, app.state.drain, app.state.offer)
 
 
@@ -159,16 +165,39 @@ def _kept(postgres: EmbeddedPostgres) -> Background:
     return partial(Contained("embedded Postgres").run, postgres.keep)
 
 
-async def _migrated(conninfo: str) -> None:
-    """Return once the schema is the newest; a database that goes away meanwhile is waited for."""
+async def _migrated(conninfo: str, *, own: bool) -> None:
+    """Return once the schema is the newest; a database that goes away meanwhile is waited for.
+
+    What is done to somebody's tables is news; in a database of our `own` it is not.
+    """
+    tell = _log.debug if own else _log.info
     while True:
         await _reached(conninfo)
         try:
-            await _in_a_thread(partial(migration.migrate, conninfo))
+            await _in_a_thread(partial(migration.migrate, conninfo, tell))
         except AwayError as error:
             _log.warning("the database went away during the migration, which begins again", reason=str(error))
         else:
+            _log.info("the schema is up to date", revision=revision.revisions()[0])
             return
+
+
+async def _tell_readable(conninfo: str, readable: asyncio.Event) -> None:
+    """Set `readable` once the schema is one that can be read: at once where it was, whatever a migration has to do yet.
+
+    Whoever migrates, which may be another server, has committed it then.
+    """
+    database, backoff = Database(conninfo), Backoff(*LOOK)
+    try:
+        while not readable.is_set():
+            try:
+                async with database.reading() as connection:
+                    await revision.check(connection)
+                readable.set()
+            except FORESEEN:
+                await asyncio.sleep(backoff.draw())
+    finally:
+        await database.close()
 
 
 async def _in_a_thread(act: Callable[[], None]) -> None:

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 import psycopg
@@ -25,10 +26,17 @@ LIVE = "/api/system-status/live"
 @contextmanager
 def up(data_dir: Path, **environment: str) -> Iterator[Serving]:
     """`stability up` on a folder, until the block ends."""
+    with logged(data_dir, None, environment) as server:
+        yield server
+
+
+@contextmanager
+def logged(data_dir: Path, log: IO[str] | None, environment: Mapping[str, str]) -> Iterator[Serving]:
+    """The same, with its log in a file."""
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     variables = {**inherited, "STABILITY_PORT": str(port), "STABILITY_DATA_DIR": str(data_dir), **environment}
-    with subprocess.Popen([sys.executable, "-m", "stability", "up"], env=variables, text=True) as process:
+    with subprocess.Popen([sys.executable, "-m", "stability", "up"], env=variables, text=True, stderr=log) as process:
         try:
             yield Serving(f"http://127.0.0.1:{port}", process)
         finally:
@@ -87,6 +95,23 @@ def test_sigkill_leaves_no_orphan(data_dir: Path) -> None:
     with up(data_dir) as server:
         server.await_ready()
         assert fetch(dsn_of(data_dir), "SELECT count(*) FROM public.import_job") == 1
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_first_start_warns_of_nothing(data_dir: Path, tmp_path: Path, empty_database: Database, named: bool) -> None:
+    """What reads the schema begins when there is one, in a database of ours and in one that is named."""
+    variables = {"STABILITY_SECRET_KEY": "k" * 40, **({"DATABASE_URL": empty_database.dsn} if named else {})}
+    written = tmp_path / "log"
+    with written.open("w") as log, logged(data_dir, log, variables) as server:
+        server.await_ready()
+        deadline = time.monotonic() + 20
+        while "the schema is up to date" not in written.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    told = written.read_text().splitlines()
+    assert [line for line in told if "level=info" not in line] == []
+    assert [line for line in told if "again" in line] == []
+    assert any("placing" in line for line in told) is named  # what is done to tables of somebody else's is told
 
 
 def test_a_named_database_and_no_other(empty_database: Database, data_dir: Path) -> None:
