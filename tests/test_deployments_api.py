@@ -127,6 +127,54 @@ def test_a_row_that_cannot_be_told_is_left_out(api: httpx.Client, database: Data
     assert [line["row"] for line in lines if line["event"] == "a row is left out"] == [1.5]
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("last_checked_at bigint", "1700000000"), ("last_checked_at jsonb", '{"at": 1}'), ("created_at boolean", "true")],
+)
+def test_what_is_no_moment_is_none(api: httpx.Client, database: Database, column: str, value: str) -> None:
+    """A number may be seconds or milliseconds: the row is told without it, in the list, alone, and after a report."""
+    name = column.split(maxsplit=1)[0]
+    fetch(database.dsn, f"ALTER TABLE deployments DROP {name}, ADD {column}")
+    fetch(database.dsn, f"INSERT INTO deployments (name, status, {name}) VALUES ('web', 'running', %s)", value)
+    (listed,) = api.get(DEPLOYMENTS).json()["deployments"]
+    assert (listed["name"], listed[name]) == ("web", None)
+    assert api.get(f"{DEPLOYMENTS}/1").json() == listed
+    assert api.post(f"{DEPLOYMENTS}/1/status", json={"status": "unhealthy"}).json()["status"] == "unhealthy"
+
+
+def test_a_row_that_cannot_be_told_is_one_sentence(api: httpx.Client, database: Database) -> None:
+    """409, which names what is odd; a report of it is refused and stores nothing."""
+    fetch(database.dsn, "ALTER TABLE deployments ALTER id DROP IDENTITY")
+    fetch(database.dsn, "ALTER TABLE deployments ALTER id TYPE numeric")
+    fetch(database.dsn, "INSERT INTO deployments (id, name, status) VALUES (1.5, 'odd', 'running')")
+    for answer in (
+        api.get(f"{DEPLOYMENTS}/1.5"),
+        api.post(f"{DEPLOYMENTS}/1.5/status", json={"status": "unhealthy"}),
+    ):
+        assert answer.json() == {"error": "The deployment '1.5' cannot be told: its id is 1.5."}
+        assert answer.status_code == 409
+    assert fetch(database.dsn, "SELECT status FROM deployments") == ["running"]
+
+
+def test_json_that_postgres_cannot_read_is_one_sentence(api: httpx.Client, database: Database) -> None:
+    """It is there, so it is not called missing."""
+    fetch(database.dsn, "ALTER TABLE deployments ALTER config TYPE json")
+    fetch(database.dsn, """INSERT INTO deployments (name, config) VALUES ('web', '{"key": "\\u0000"}')""")
+    answer = api.get(f"{DEPLOYMENTS}/1")
+    assert (answer.status_code, answer.json()) == (
+        409,
+        {"error": "The deployment '1' cannot be told: unsupported Unicode escape sequence."},
+    )
+
+
+def test_a_message_that_the_column_cannot_hold_is_refused(api: httpx.Client, database: Database) -> None:
+    """It is the message that is wrong, and the deployment is there."""
+    fetch(database.dsn, "ALTER TABLE deployments ALTER error_message TYPE jsonb USING NULL")
+    fetch(database.dsn, "INSERT INTO deployments (name, status) VALUES ('web', 'running')")
+    answer = api.post(f"{DEPLOYMENTS}/1/status", json={"status": "failed", "message": "no disk"})
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid input syntax for type json."})
+
+
 def test_texts_of_another_type_are_told_as_texts(api: httpx.Client, database: Database) -> None:
     """A host may number his machines, and keep more of an error than a sentence."""
     with psycopg.connect(database.dsn, autocommit=True) as owner:

@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field
-from sqlalchemy import bindparam, text
+from sqlalchemy import CursorResult, bindparam, text
 from sqlalchemy.exc import DataError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import NULLTYPE
 from starlette.requests import Request
 
-from stability.database import Database
+from stability.database import Database, reason
 from stability.deployments.starts import STARTING
 from stability.errors import RequestError
-from stability.http.odd import Words, later, understood, words
+from stability.http.odd import Words, alone, later, understood, words
 from stability.http.operations import Answer, Error, JsonObject, Key, Model, Moment, Operation, Text, stored
 from stability.settings import Settings
 
@@ -83,6 +84,7 @@ _ALL: Final = text(f"SELECT coalesce(json_agg({ITEM}), '[]') FROM public.deploym
 _ONE: Final = text("SELECT to_jsonb(d) - 'config' FROM public.deployments AS d WHERE d.id = :id").bindparams(
     bindparam("id", type_=NULLTYPE)
 )
+_THERE: Final = text("SELECT FROM public.deployments AS d WHERE d.id = :id").bindparams(bindparam("id", type_=NULLTYPE))
 _INSERT: Final = text("""
     INSERT INTO public.deployments AS d (name, config, health_url, status, progress_message)
     VALUES (:name, CAST(:config AS jsonb), :url, :status, :progress) RETURNING to_jsonb(d) - 'config'
@@ -129,7 +131,11 @@ def operations(database: Database, settings: Settings) -> Sequence[Operation]:
 
     async def show(_request: Request, which: Which) -> Answer:
         async with database.reading() as connection:
-            return item(await _one(connection, _ONE, {"id": which.id}), interval)
+            await _there(connection, which)
+            try:
+                return _told(which, await connection.execute(_ONE, {"id": which.id}), interval)
+            except DataError as error:  # JSON that no jsonb can hold
+                raise RequestError(f"The deployment {which.id!r} cannot be told: {reason(error)}.", 409) from error
 
     async def say(_request: Request, which: Which, said: Said) -> Answer:
         failed = said.status in ("unhealthy", "failed")
@@ -140,24 +146,34 @@ def operations(database: Database, settings: Settings) -> Sequence[Operation]:
             "error": said.message if failed else None,
         }
         async with database.writing() as connection:
-            return item(await _one(connection, _SAY, values), interval)
+            await _there(connection, which)
+            return _told(which, await connection.execute(_SAY, values), interval)
 
     return (
         Operation("GET", PATH, "Every deployment", everything, {200: All}),
         Operation("POST", PATH, "Make a deployment", make, {202: Item}, body=New),
-        Operation("GET", f"{PATH}/{{id}}", "One deployment", show, {200: Item}, query=Which),
+        Operation("GET", f"{PATH}/{{id}}", "One deployment", show, {200: Item, 409: Error}, query=Which),
         Operation(
             "POST", f"{PATH}/{{id}}/status", "What became of it", say, {200: Item, 409: Error}, query=Which, body=Said
         ),
     )
 
 
-async def _one(connection: Any, statement: Any, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    missing = RequestError(f"There is no deployment {values['id']!r}.", 404)
+async def _there(connection: AsyncConnection, which: Which) -> None:
     try:
-        found: Mapping[str, Any] | None = (await connection.execute(statement, values)).scalar_one_or_none()
+        found = (await connection.execute(_THERE, {"id": which.id})).first()
     except DataError as error:  # the type of the column cannot hold it
-        raise missing from error
+        raise _missing(which) from error
     if found is None:
-        raise missing
-    return found
+        raise _missing(which)
+
+
+def _told(which: Which, result: CursorResult[Any], interval: float) -> Item:
+    found: Mapping[str, Any] | None = result.scalar_one_or_none()
+    if found is None:
+        raise _missing(which)
+    return alone(f"The deployment {which.id!r}", lambda: item(found, interval))
+
+
+def _missing(which: Which) -> RequestError:
+    return RequestError(f"There is no deployment {which.id!r}.", 404)

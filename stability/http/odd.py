@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 import structlog
 from pydantic import BeforeValidator, ValidationError
 
+from stability.errors import RequestError
 from stability.logs import Seldom
 
 _log = structlog.get_logger(__name__)
@@ -29,6 +30,16 @@ def understood(
                 field = error.errors()[0]["loc"]
                 _log.warning("a row is left out", table=table, row=row.get("id"), field=field)
     return parsed
+
+
+def alone(what: str, parse: Callable[[], _Understood]) -> _Understood:
+    """The one row that is asked for; raises RequestError where it cannot be told, since nothing else can be left."""
+    try:
+        return parse()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        value = json.dumps(first["input"], default=str)
+        raise RequestError(f"{what} cannot be told: its {first['loc'][0]} is {value}.", 409) from error
 
 
 def words(value: object) -> str | None:

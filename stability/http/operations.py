@@ -61,14 +61,15 @@ class Media:
 
 
 def stored(model: type[BaseModel], row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `model` in a row of a table; a time beyond what Python knows, such as infinity, is none."""
+    """The fields of `model` in a row of a table; what is no time that Python knows, such as infinity, is none."""
     fields = {name: row.get(name) for name in model.model_fields}
     return {name: _moment(value) if name.endswith(_TIMES) else value for name, value in fields.items()}
 
 
-def _moment(value: object) -> object:
+def _moment(value: object) -> datetime | None:
     try:
-        return _zoned(datetime.fromisoformat(value)) if isinstance(value, str) else value
+        value = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return _zoned(value) if isinstance(value, datetime) else None  # a number may be seconds or milliseconds
     except ValueError:
         return None
 
