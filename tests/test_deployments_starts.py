@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stability.deployments import starts
-from tests.fixtures.deployments import Row, configured, deployed, watching
+from stability.deployments import machines, starts
+from tests.fixtures.deployments import Row, configured, deployed, monitored, watching
 from tests.fixtures.eventually import in_time
 from tests.fixtures.machines import APP, TOKEN, MachineApi, closed_port, machine_api, target
 from tests.fixtures.postgres import Database, fetch
@@ -326,22 +326,46 @@ async def test_a_wait_that_ran_out_while_nobody_waited(database: Database, behav
             await row.becomes(status)
 
 
-async def test_one_that_is_forgotten_is_looked_at_past_its_deadline(database: Database) -> None:
-    """By the rounds, should nobody bring it on."""
-    from tests.fixtures.deployments import monitored  # noqa: PLC0415
-
+async def test_a_round_that_comes_first_leaves_them_their_try(database: Database) -> None:
+    """After a long outage all are overdue, and nobody has tried yet."""
     async with target() as here, machine_api() as api:
-        rows = {
-            status: deployed(database, status, health_url=here.url, status_since="2026-01-01Z")
-            for status in ("pending", "installing", "starting")
-        }
-        fresh = deployed(database, "starting", health_url=here.url)
-        async with monitored(database, configured(api)) as monitor:
+        rows = [deployed(database, status, status_since="2026-01-01Z") for status in ("pending", "installing")]
+        async with monitored(database, configured(api, here.port)) as monitor:
             await monitor.look_once()
+            running = asyncio.create_task(monitor.run())
+            for row in rows:
+                await row.becomes("running")
+            running.cancel()
 
-    assert {status: row.read("status") for status, row in rows.items()} == {
-        "pending": "failed",
-        "installing": "failed",
-        "starting": "running",
-    }
-    assert fresh.read("status") == "starting"
+
+async def test_however_long_the_queue_each_has_its_try(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are overdue when somebody takes over fail by what the machine API says, or does not."""
+    monkeypatch.setattr(starts, "MAKING", 1)
+    monkeypatch.setattr(machines, "TIMEOUT", 0.9)
+    async with machine_api() as api:
+        api.always = "slow"
+        rows = [deployed(database, "installing", status_since="2026-01-01Z") for _ in range(13)]
+        async with watching(database, configured(api)):
+            for row in rows:
+                await row.becomes("failed")
+    assert len(api.asked) == 13
+    assert {"does not answer" in row.read("error_message") for row in rows} == {True}
+
+
+async def test_one_that_cannot_be_brought_on_is_looked_at_past_its_deadline(database: Database) -> None:
+    """By the rounds: a trigger of the host's refuses what it would become."""
+    fetch(
+        database.dsn,
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON deployments FOR EACH ROW
+            WHEN (NEW.status IN ('installing', 'starting', 'unhealthy')) EXECUTE FUNCTION refuse();
+        """,
+    )
+    async with target(503) as here, machine_api() as api, watching(database, configured(api, here.port)):
+        rows = [deployed(database, status, status_since="2026-01-01Z") for status in ("pending", "installing")]
+        rows.append(deployed(database, "starting", health_url=here.url, status_since="2026-01-01Z"))
+        await in_time(lambda: here.asked)
+        here.behaviour = 200
+        for row, status in zip(rows, ("failed", "failed", "running"), strict=True):
+            await row.becomes(status)

@@ -89,13 +89,15 @@ class HealthMonitor:
         return [
             one
             for one in found
-            if one.status in LIVING or (one.id not in self._starts.going and one.age > limits[one.status] + GRACE)
+            if one.status in LIVING or (self._starts.forgotten(one) and one.age > limits[one.status] + GRACE)
         ]
 
     async def _visit(self, deployment: Deployment, seen: set[str]) -> None:
         """Look at one, and note it in `seen` if the table says what was seen."""
         spread = min(1.0, SPREAD * self._settings.probe_seconds)
         await asyncio.sleep(random.uniform(0, spread))  # noqa: S311 -- jitter
+        if deployment.status in rows.TRANSITIONAL and not self._starts.forgotten(deployment):
+            return
         async with self._room, asyncio.timeout(self._settings.probe_timeout_seconds + TIMEOUT + 1):
             verdict = await self._verdict(deployment)
         self._counts["looks"] += 1

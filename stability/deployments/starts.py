@@ -7,6 +7,7 @@ in whatever state, finds the machine by its name and the end of the wait by the 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import httpx
@@ -15,7 +16,7 @@ import structlog
 from stability.database import Database
 from stability.deployments import rows
 from stability.deployments.apart import apart
-from stability.deployments.machines import TIMEOUT, MachineError, Machines, name_of, patiently
+from stability.deployments.machines import MachineError, Machines, name_of, patiently
 from stability.deployments.outbound import ForbiddenError
 from stability.deployments.prober import Prober
 from stability.deployments.rows import Deployment, Move
@@ -47,6 +48,11 @@ class Starts:
         self._making, self._room = asyncio.Semaphore(MAKING), asyncio.Semaphore(settings.probe_parallel)
         self._wake = asyncio.Event()
         self.going: set[str] = set()
+        self._looked = False
+
+    def forgotten(self, deployment: Deployment) -> bool:
+        """Whether nobody brings it on any more, though somebody tried; after an outage there is a try first."""
+        return self._looked and deployment.id not in self.going
 
     def wake(self) -> None:
         """There may be new ones."""
@@ -54,18 +60,20 @@ class Starts:
 
     async def run(self) -> None:
         """Begin with whatever is there, for ever; returns only by cancellation."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._wake.clear()
-                for deployment in await rows.having(self._database, rows.TRANSITIONAL):
-                    if deployment.id not in self.going:
-                        self.going.add(deployment.id)
-                        group.create_task(self._go(deployment))
-                try:
-                    async with asyncio.timeout(POLL * random.uniform(0.9, 1)):  # noqa: S311 -- jitter
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    self._wake.clear()
+                    for deployment in await rows.having(self._database, rows.TRANSITIONAL):
+                        if deployment.id not in self.going:
+                            self.going.add(deployment.id)
+                            group.create_task(self._go(deployment))
+                    self._looked = True
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(POLL * random.uniform(0.9, 1)):  # noqa: S311 -- jitter
+                            await self._wake.wait()
+        finally:
+            self._looked = False
 
     async def _go(self, found: Deployment) -> None:
         try:
@@ -99,7 +107,7 @@ class Starts:
         left = self._settings.deployment_create_seconds - deployment.age
         deadline = loop.time() + left
         try:
-            async with asyncio.timeout(left if left > 0 else TIMEOUT):  # who comes too late has one try as well
+            async with asyncio.timeout(None if again else left):  # what was left undone has one try, however late
                 await self._making.acquire()
         except TimeoutError:
             return not_made(self._settings.deployment_create_seconds)
