@@ -1,12 +1,16 @@
 """Deployments over HTTP: made, shown, and moved by what a platform reports."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import httpx
 import psycopg
 import pytest
 import structlog
 
+from stability.deployments.api import item
+from stability.levels import level_at
+from stability.settings import Settings
 from tests.fixtures.follower import Follower
 from tests.fixtures.postgres import Database, fetch
 from tests.fixtures.server import Serving
@@ -88,6 +92,23 @@ def test_what_a_platform_says_is_as_new_as_its_saying(api: httpx.Client, databas
     assert before["observed_at"] == "2026-01-01T00:00:00.000Z" == told["last_checked_at"]
     assert told["observed_at"] > told["created_at"]
     assert told["stale_after"] > told["observed_at"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "configured", "ages"), [("m1", True, True), ("m1", False, False), (None, True, False)]
+)
+def test_a_stopped_one_that_nobody_can_be_asked_about_stands(
+    machine: str | None,
+    configured: bool,
+    ages: bool,
+) -> None:
+    """As it was reported, with the moment of that; where somebody can be asked it ages."""
+    where = {"machines_url": "https://machines.example/v1", "machines_app": "app"} if configured else {}
+    row = {"id": 1, "name": "web", "status": "stopped", "machine_id": machine, "status_since": "2026-01-01T00:00:00Z"}
+    told = item(row, Settings.model_validate(where)).model_dump(mode="json")
+    assert told["observed_at"] == "2026-01-01T00:00:00.000Z"
+    assert told["stale_after"] == ("2026-01-01T00:01:00.000Z" if ages else None)
+    assert level_at("stopped", told, datetime.now(UTC)) == ("unknown" if ages else "warning")
 
 
 def test_an_odd_row_hides_no_other(api: httpx.Client, database: Database) -> None:

@@ -104,6 +104,20 @@ async def test_a_stopped_one_is_not_woken(database: Database) -> None:
         assert len(here.asked) == 1
 
 
+@pytest.mark.parametrize("machine", ["abc", None])
+async def test_a_stopped_one_stands_where_nobody_can_be_asked(
+    database: Database, machine: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without a machine API it is what was reported, as of then, and the log has nothing to tell of it."""
+    async with target() as here, monitored(database, configured(None, here.port)) as monitor:
+        row = deployed(database, "stopped", machine_id=machine, health_url=here.url)
+        await monitor.look_once()
+
+    assert row.read("status, last_checked_at") == ("stopped", None)
+    assert here.asked == []
+    assert "cannot be looked at" not in "".join(capfd.readouterr())
+
+
 async def test_without_a_machine_silence_is_unhealthy(database: Database) -> None:
     """There is nobody else to ask about something that runs elsewhere."""
     row = deployed(database, "running", health_url=f"http://127.0.0.1:{closed_port()}/")

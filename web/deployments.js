@@ -28,6 +28,7 @@ import { setMoment, setTime } from "./times.js";
  * @property {string | null} error
  * @property {number | null} observedAt  ms
  * @property {number | null} checkedAt  ms
+ * @property {boolean} reported  it is what was said last, since nobody can be asked
  * @property {import("./freshness.js").Freshness} freshness
  *
  * @typedef {object} Look  of one status
@@ -67,6 +68,7 @@ function deployment(row, now) {
     error: text(row.error_message),
     observedAt: moment(row.observed_at) ?? moment(row.last_checked_at),
     checkedAt: moment(row.last_checked_at),
+    reported: row.status === "stopped" && row.stale_after === null,
     freshness: freshness(row, now).freshness,
   };
 }
@@ -167,11 +169,11 @@ function item() {
  * When it was seen so, and what that means. @param {HTMLElement} note @param {Deployment & { skew: number }} each
  * @param {HTMLTimeElement} ago @param {HTMLTimeElement} clock
  */
-function explain(note, { status, freshness, observedAt, checkedAt, skew }, ago, clock) {
-  const fresh = freshness === "fresh";
+function explain(note, { status, freshness, observedAt, checkedAt, reported, skew }, ago, clock) {
+  const fresh = freshness === "fresh" && !reported;
   const when = fresh ? checkedAt : observedAt;
   if (when !== null) (fresh ? setTime : setMoment)(fresh ? ago : clock, when - skew);
-  const kind = `${freshness} ${status} ${when === null}`;
+  const kind = `${freshness} ${reported} ${status} ${when === null}`;
   if (note.getAttribute("data-kind") === kind) return;
   setAttributes(note, { "data-kind": kind });
   const wakes = status === "stopped" && freshness !== "unknown" ? ["will wake on next request"] : [];

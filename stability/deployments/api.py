@@ -30,7 +30,10 @@ Status: TypeAlias = Literal["pending", "installing", "starting", "running", "unh
 
 
 class Item(Model):
-    """One deployment; `observed_at` is when it was seen so, after `stale_after` that is old."""
+    """One deployment; `observed_at` is when it was seen so, or reported; after `stale_after` that is old.
+
+    One that is stopped, and of which nobody can be asked, stays what was reported: it has no `stale_after`.
+    """
 
     id: int | str
     name: Words
@@ -95,14 +98,20 @@ _SAY: Final = text("""
 """).bindparams(bindparam("id", type_=NULLTYPE), bindparam("status", type_=NULLTYPE))
 
 
-def item(row: Mapping[str, Any], interval: float) -> Item:
-    """A row of the table as it is told; `interval` is the seconds between two looks."""
+def item(row: Mapping[str, Any], settings: Settings) -> Item:
+    """A row of the table as it is told."""
     fields = stored(Item, row)
     fields |= {"name": words(fields["name"]) or "", "status": words(fields["status"]) or "unknown"}
     fields["observed_at"] = observed = _observed(row) or fields["updated_at"] or fields["created_at"]
-    if observed and fields["status"] in OBSERVED:
-        fields["stale_after"] = later(observed, timedelta(seconds=STALE * interval))
+    if observed and fields["status"] in OBSERVED and _can_be_asked(fields, settings):
+        fields["stale_after"] = later(observed, timedelta(seconds=STALE * settings.probe_seconds))
     return Item.model_validate(fields)
+
+
+def _can_be_asked(fields: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether the next look may say more than the last report: of a stopped one only the machine API knows."""
+    api = settings.machines_url and settings.machines_app
+    return fields["status"] != "stopped" or bool(api and fields["machine_id"])
 
 
 def _observed(row: Mapping[str, Any]) -> datetime | None:
@@ -113,12 +122,11 @@ def _observed(row: Mapping[str, Any]) -> datetime | None:
 
 def operations(database: Database, settings: Settings) -> Sequence[Operation]:
     """List, make, show, and hear from a platform."""
-    interval = settings.probe_seconds
 
     async def everything(_request: Request) -> Answer:
         async with database.reading() as connection:
             found = (await connection.execute(_ALL)).scalar_one()
-        return All(deployments=understood("deployments", lambda row: item(row, interval), found))
+        return All(deployments=understood("deployments", lambda row: item(row, settings), found))
 
     async def make(_request: Request, new: New) -> Answer:
         runs = new.health_url is not None
@@ -127,13 +135,13 @@ def operations(database: Database, settings: Settings) -> Sequence[Operation]:
             "status": "starting" if runs else "pending", "progress": STARTING if runs else None,
         }  # fmt: skip
         async with database.writing() as connection:
-            return 202, item((await connection.execute(_INSERT, values)).scalar_one(), interval)
+            return 202, item((await connection.execute(_INSERT, values)).scalar_one(), settings)
 
     async def show(_request: Request, which: Which) -> Answer:
         async with database.reading() as connection:
             await _there(connection, which)
             try:
-                return _told(which, await connection.execute(_ONE, {"id": which.id}), interval)
+                return _told(which, await connection.execute(_ONE, {"id": which.id}), settings)
             except DataError as error:  # JSON that no jsonb can hold
                 raise RequestError(f"The deployment {which.id!r} cannot be told: {reason(error)}.", 409) from error
 
@@ -147,7 +155,7 @@ def operations(database: Database, settings: Settings) -> Sequence[Operation]:
         }
         async with database.writing() as connection:
             await _there(connection, which)
-            return _told(which, await connection.execute(_SAY, values), interval)
+            return _told(which, await connection.execute(_SAY, values), settings)
 
     return (
         Operation("GET", PATH, "Every deployment", everything, {200: All}),
@@ -168,11 +176,11 @@ async def _there(connection: AsyncConnection, which: Which) -> None:
         raise _missing(which)
 
 
-def _told(which: Which, result: CursorResult[Any], interval: float) -> Item:
+def _told(which: Which, result: CursorResult[Any], settings: Settings) -> Item:
     found: Mapping[str, Any] | None = result.scalar_one_or_none()
     if found is None:
         raise _missing(which)
-    return alone(f"The deployment {which.id!r}", lambda: item(found, interval))
+    return alone(f"The deployment {which.id!r}", lambda: item(found, settings))
 
 
 def _missing(which: Which) -> RequestError:

@@ -86,8 +86,8 @@ class Prober:
         return of_machine(await self._machine(deployment))
 
     async def _stopped(self, deployment: Deployment) -> Move | None:
-        """Its health URL would wake it, so that is asked only if the machine is awake already."""
-        if deployment.machine_id is None:
+        """Its health URL would wake it, so that is asked only if the machine is awake already; without one, nobody."""
+        if deployment.machine_id is None or self._machines is None:
             return None
         machine = await self._machine(deployment)
         if machine is None or machine.state != "started":

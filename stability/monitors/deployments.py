@@ -28,7 +28,7 @@ _READ: Final = text(f"""
 async def _read(connection: AsyncConnection, look: Look) -> Reading:
     keys = None if look.keys is None else sorted(look.keys)
     found = (await connection.execute(_READ, {"keys": keys})).mappings().one()
-    items = understood(TOPIC, lambda row: api.item(row, look.settings.probe_seconds), found["found"])
+    items = understood(TOPIC, lambda row: api.item(row, look.settings), found["found"])
     return Reading({str(item.id): _row(item) for item in items}, found["as_of"])
 
 

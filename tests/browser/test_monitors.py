@@ -35,7 +35,7 @@ def test_a_change_in_psql_is_on_the_page_within_a_second(serving: Serving, sql: 
     sql("INSERT INTO public.deployments (name, status) VALUES ('web', 'running')")
     expect(deployments.locator(".status")).to_have_text("running", timeout=AT_ONCE)
     sql("UPDATE public.deployments SET status = 'stopped'")
-    expect(deployments).to_contain_text("will wake on next request", timeout=AT_ONCE)
+    expect(deployments).to_contain_text("will wake on next request · stopped, as of ", timeout=AT_ONCE)
     assert not refused
 
 
