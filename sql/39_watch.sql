@@ -26,6 +26,7 @@ DECLARE
     candidate stability.source := stability.describe(
         name, relation, active_when, due, deferred_when, group_by, groups, also, trigger_name);
 BEGIN
+    PERFORM stability.refuse_untimely(candidate);
     BEGIN
         -- planned under the search_path that it will run with
         EXECUTE 'EXPLAIN ' || stability.active_rows(candidate, '1', 1);
@@ -34,6 +35,9 @@ BEGIN
         RAISE EXCEPTION 'The source % cannot be read: %', name, SQLERRM
             USING ERRCODE = SQLSTATE, HINT = 'Mend the predicate or the columns that it names, then try again.';
     END;
+    IF NOT candidate.polled THEN
+        PERFORM stability.refuse_unindexable(candidate);
+    END IF;
     PERFORM stability.refuse_foreign_triggers(candidate);
     PERFORM stability.register(candidate);
     PERFORM stability.hold_for_change(candidate);

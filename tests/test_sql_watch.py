@@ -139,6 +139,56 @@ def test_what_cannot_be_read_is_refused(app: Database, wrong: str) -> None:
     assert fetch(app.dsn, "SELECT count(*) FROM stability.source") == [2]
 
 
+UNFIT = {
+    "'sent_at IS NULL AND \"Send After\" <= now()'": (
+        'active_when (sent_at IS NULL AND "Send After" <= now()) asks for more than the row, such as the clock; '
+        "leave that out, and name the column of the moment in due."
+    ),
+    "'sent_at IS NULL', due => 'Send After', deferred_when => 'now() > sent_at'": (
+        "deferred_when (now() > sent_at) asks for more than the row, such as the clock; "
+        "leave that out, and name the column of the moment in due."
+    ),
+    "'id NOT IN (SELECT 1)'": (
+        "active_when (id NOT IN (SELECT 1)) asks for more than the row, such as the clock; "
+        "leave that out, and name the column of the moment in due."
+    ),
+    "'sent_at IS NULL', due => 'box'": "due (box) is a column of type text; name one of type timestamptz.",
+    "'sent_at IS NULL', due => 'id'": "due (id) is a column of type integer; name one of type timestamptz.",
+}
+
+
+@pytest.mark.parametrize("rows", [0, 50_000])
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_what_no_index_can_follow_is_refused(app: Database, unfit: str, rows: int) -> None:
+    """In one sentence with the value and the remedy, whether the index would be built now or later."""
+    fetch(app.dsn, "INSERT INTO app.mail_queue (box) SELECT repeat('x', 200) FROM generate_series(1, %s)", rows)
+    before = contents(app.dsn)
+    with pytest.raises(psycopg.Error) as refused:
+        fetch(app.dsn, f"SELECT stability.watch('mails', 'app.mail_queue', {unfit})")
+
+    assert refused.value.diag.message_primary == f"The source mails cannot be watched: {UNFIT[unfit]}"
+    assert contents(app.dsn) == before
+
+
+def test_a_view_may_ask_the_clock(app: Database) -> None:
+    """It is read again and again, without an index."""
+    fetch(app.dsn, "CREATE VIEW app.unsent AS SELECT * FROM app.mail_queue WHERE sent_at IS NULL")
+    fetch(app.dsn, "SELECT stability.watch('mails', 'app.unsent', '\"Send After\" <= now()')")
+    fetch(app.dsn, "INSERT INTO app.mail_queue (\"Send After\") VALUES ('infinity'), ('-infinity')")
+
+    assert mails(app) == (True, 1, None, None)
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+def test_a_moment_may_be_of_any_type_that_has_a_date(app: Database, kind: str) -> None:
+    """A table of somebody else's is what it is."""
+    fetch(app.dsn, f'ALTER TABLE app.mail_queue ALTER "Send After" TYPE {kind}')
+    fetch(app.dsn, "SELECT stability.watch('mails', 'app.mail_queue', 'sent_at IS NULL', due => 'Send After')")
+    fetch(app.dsn, "INSERT INTO app.mail_queue (\"Send After\") VALUES (now() + '9 d'), (now() - interval '9 d')")
+
+    assert mails(app)[:2] == (True, 1)
+
+
 def test_an_unknown_source_cannot_be_unwatched(database: Database) -> None:
     """The sentence says where the known ones are."""
     with pytest.raises(psycopg.errors.UndefinedObject, match=r"no source named nothing; stability\.source lists them"):
