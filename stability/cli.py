@@ -16,9 +16,9 @@ import typer
 
 from stability import __version__
 from stability.demo.plan import Plan
-from stability.errors import DatabaseError, StabilityError
+from stability.errors import DatabaseError, SettingError, StabilityError
 from stability.terminal.commands import console, say, settings_of, stderr, told
-from stability.terminal.options import Direct, Host, Open, Port, Uds, Url, duration
+from stability.terminal.options import Asked, Direct, Host, Open, Port, Uds, Url, duration
 from stability.torture.command import torture
 
 if TYPE_CHECKING:
@@ -251,7 +251,10 @@ def doctor(
 
 @app.command()
 def healthcheck(
-    url: Annotated[str | None, typer.Argument(help="Server to ask.", show_default="the local one")] = None,
+    server: Annotated[
+        str | None, typer.Argument(help="The same as --url.", metavar="[URL]", show_default=False)
+    ] = None,
+    url: Asked = None,
 ) -> None:
     """Exit 0 while the truth is proven, else 1.
 
@@ -260,7 +263,9 @@ def healthcheck(
     from stability import client
 
     with told():
-        if reason := asyncio.run(client.why_not_ready(client.server_of(settings_of(quiet=True), url))):
+        if server and url:
+            raise SettingError("--url", "the server is named already: give one of the two.")
+        if reason := asyncio.run(client.why_not_ready(client.server_of(settings_of(quiet=True), url or server))):
             raise StabilityError(reason)
         console.print("ready")
 
@@ -269,7 +274,7 @@ def healthcheck(
 def dsn() -> None:
     """Print the database's connection string.
 
-    With its password, since programs need it: psql "$(stability dsn)".
+    With its password, since programs need it: psql "$(stability dsn)". Exit 1 where there is none.
     """
     from stability import connection
 

@@ -19,10 +19,16 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 
 
 def in_use(settings: Settings) -> str:
-    """What a program must connect to, with its password: the database that is named, else our own."""
-    if settings.conninfo is None:
-        return dsn_of(settings.data_dir)
-    return settings.conninfo or _from_environment()
+    """What a program must connect to, with its password: the database that is named, else our own, if it runs.
+
+    Raises DatabaseError where neither is.
+    """
+    if settings.conninfo is not None:
+        return settings.conninfo or _from_environment()
+    own = dsn_of(settings.data_dir)
+    if not _is_running(own):
+        raise _none(settings)
+    return own
 
 
 def masked(conninfo: str) -> str:
@@ -53,9 +59,13 @@ def opened(settings: Settings, *, start: bool | None) -> Iterator[tuple[str, Emb
         with EmbeddedPostgres(settings.data_dir) as server:
             yield server.dsn, server
     else:
-        raise DatabaseError(
-            f"No database is named and none runs in {settings.data_dir}: set DATABASE_URL, or start `stability up`."
-        )
+        raise _none(settings)
+
+
+def _none(settings: Settings) -> DatabaseError:
+    return DatabaseError(
+        f"No database is named and none runs in {settings.data_dir}: set DATABASE_URL, or start `stability up`."
+    )
 
 
 def _is_running(dsn: str) -> bool:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from stability import __version__, connection, resources
-from stability.postgres import dsn_of
+from stability.postgres import EmbeddedPostgres, dsn_of
 from stability.schema import revision
 from tests.fixtures.command import PATIENCE, environment, running, stability, terminal
 from tests.fixtures.postgres import Database, fetch
@@ -207,6 +207,12 @@ def test_healthcheck(serving: Serving, database: Database) -> None:
     port = serving.url.rpartition(":")[2]
     assert stability("healthcheck", STABILITY_PORT=port).returncode == 0
     assert stability("healthcheck", serving.url, STABILITY_HOST="0.0.0.0", STABILITY_ALLOW_PUBLIC="1").returncode == 0  # noqa: S104
+    assert stability("healthcheck", "--url", serving.url).returncode == 0
+    twice = stability("healthcheck", serving.url, "--url", serving.url)
+    assert (twice.returncode, twice.stderr) == (
+        2,
+        "stability: --url: the server is named already: give one of the two.\n",
+    )
     fetch(database.dsn, "DROP TABLE public.import_job")
     fetch(database.dsn, "SELECT pg_notify('system_stability', '{}')")
     _await_state(serving.url, "unknown")
@@ -224,15 +230,25 @@ def _await_state(url: str, state: str) -> None:
         time.sleep(0.05)
 
 
-def test_dsn(database: Database, tmp_path: Path) -> None:
-    """The last line is what psql takes: the named database, libpq's own variables, or our own server."""
+def test_dsn(database: Database) -> None:
+    """The last line is what psql takes: the named database, which need not answer, or libpq's own variables."""
     assert stability("dsn", DATABASE_URL=NOWHERE).stdout.splitlines()[-1] == NOWHERE
     parts = psycopg.conninfo.conninfo_to_dict(database.dsn)
     own = {"PGHOST": str(parts["host"]), "PGDATABASE": database.name, "PGUSER": "postgres", "PGPASSWORD": "a'b c"}
     told = stability("dsn", **own).stdout.splitlines()[-1]
     assert fetch(told, "SELECT current_database()") == [database.name]
     assert psycopg.conninfo.conninfo_to_dict(told)["password"] == "a'b c"
-    assert stability("dsn", STABILITY_DATA_DIR=str(tmp_path)).stdout.splitlines()[-1] == dsn_of(tmp_path)
+
+
+def test_dsn_of_our_own(data_dir: Path) -> None:
+    """It is in use while it runs; else there is none, and psql must not be led to nowhere."""
+    with EmbeddedPostgres(data_dir):
+        assert stability("dsn", STABILITY_DATA_DIR=str(data_dir)).stdout.splitlines()[-1] == dsn_of(data_dir)
+    told = stability("dsn", STABILITY_DATA_DIR=str(data_dir))
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == (
+        f"stability: No database is named and none runs in {data_dir}: set DATABASE_URL, or start `stability up`.\n"
+    )
 
 
 @pytest.mark.parametrize(
