@@ -201,6 +201,37 @@ async def test_a_digest_that_is_too_long_is_sent_in_parts(database: Database, we
     assert webhook.asked <= 2 * len(got)
 
 
+async def test_a_mail_that_is_too_long_is_sent_in_parts(database: Database, mail_server: MailServer) -> None:
+    """As SMTP says it."""
+    mail_server.judge = lambda text: "552 5.3.4 Message too big" if len(text) > 150 else "250 ok"
+    fetch(database.dsn, ALERTS, 20)
+    async with sending(database, mail_server.url):
+        await later(lambda: fetch(database.dsn, SETTLED) == [20])
+
+    lines = [line for _ in range(mail_server.got.qsize()) for line in mail_server.next().get_content().splitlines()]
+    assert sorted(int(line) for line in lines if line.isdigit()) == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    ("said", "whether"),
+    [
+        ("552 5.3.4 Message size exceeds fixed limit", True),
+        ("552 Message exceeds the maximum size", True),
+        ("554 5.2.3 Message length exceeds the limit of this mailbox", True),
+        ("552 5.2.2 Mailbox full", False),
+        ("554 5.7.1 You are not welcome", False),
+        ("451 4.3.0 Try again later", False),
+    ],
+)
+async def test_a_mail_server_refuses_the_size(mail_server: MailServer, said: str, whether: bool) -> None:
+    """Of the message, not of who sends it, nor of a mailbox that is full; and its words are the reason."""
+    mail_server.judge = lambda _text: said
+    (recipient,) = recipients.parse(mail_server.url)
+    why = await recipient.give("title", "body", "info") or ""
+    assert recipients.refused(why) is whether
+    assert f"({said[:3]}, b'{said[4:]}')" in why
+
+
 async def test_who_has_answered_may_be_asked_at_once(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     """What asked it the last time may still be ending, which is not to hang."""
     over = threading.Event()

@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import logging
 import re
 import threading
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -16,10 +18,15 @@ if TYPE_CHECKING:
 VARIABLE: Final = "STABILITY_NOTIFY_URLS"
 PATIENCE: Final = 20.0  # seconds that a recipient may take to accept an alert
 _BETWEEN: Final = re.compile(r"[\s,]+(?=[A-Za-z][\w+.-]*://)")  # an address may have commas of its own
+_APPRISE: Final = logging.getLogger("apprise")
+_SAID: Final[ContextVar[list[str]]] = ContextVar("said")
 _PIECES: Final = re.compile(r"[/:@?&=#,+;|<>]+")  # of an address, each of which may be a secret
 _SHORT: Final = 5  # characters
 # What an HTTP service says of a message, in the words of apprise; not of who sends it, to where, how often or when.
 _REFUSED: Final = re.compile(r"\berror=4(?!01|03|04|05|07|08|10|23|25|29)\d\d\b")
+# The same of a mail server: 552 or 5.3.4, and 5.2.3, which is a mailbox's own limit; 5.2.2 is one that is full.
+_TOO_LONG: Final = re.compile(r"(\(|refused: )(552,? b['\"](?!5\.2\.2)|\d{3},? b['\"]5\.(3\.4|2\.3)\b)")
+_MAIL: Final = "Socket Exception: "  # as which apprise logs what a mail server said, at DEBUG
 _REMEDY: Final = "write addresses such as mailto://user:password@example.org or json://host/path, separated by spaces"
 
 
@@ -64,16 +71,32 @@ class Recipient:
     def _send(self, title: str, body: str, notify_type: str) -> str | None:
         from apprise import NotifyType  # noqa: PLC0415 -- an extra, which is there where there is a recipient
 
+        mail: list[str] = []
+        _SAID.set(mail)  # this thread is for this alert only
         result = self._channel.notify(title=title, body=body, notify_type=NotifyType(notify_type), body_format="text")
         if result:
             return None
-        said = [entry.message for entry in result.logs()]
+        said = [*(entry.message for entry in result.logs()), *mail]
         return self._secrets.sub("…", " ".join(said))[:300] or "it refused"
 
 
+class _Overheard(logging.Filter):
+    """What mail servers say, which apprise tells nobody but a log that is at DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether anybody else hears it: what is logged at that level holds secrets."""
+        said = _SAID.get(None)  # apprise sends in threads of its own, with a copy of our context
+        if said is not None and record.getMessage().startswith(_MAIL):
+            said.append(record.getMessage().removeprefix(_MAIL))
+        return record.levelno >= max(logging.getLogger().level, logging.INFO)
+
+
+_OVERHEARD: Final = _Overheard()
+
+
 def refused(reason: str) -> bool:
-    """Whether it was the message that was refused, such as one that is too long (413): another one may be accepted."""
-    return _REFUSED.search(reason) is not None
+    """Whether it was the message that was refused, such as one that is too long (413, 552): another may be accepted."""
+    return (_REFUSED.search(reason) or _TOO_LONG.search(reason)) is not None
 
 
 def parse(urls: str) -> tuple[Recipient, ...]:
@@ -85,6 +108,8 @@ def parse(urls: str) -> tuple[Recipient, ...]:
         from apprise import Apprise  # noqa: PLC0415 -- an extra
     except ImportError as error:
         raise SettingError(VARIABLE, "alerts need apprise: pip install 'pg-stability[alerts]'.") from error
+    _APPRISE.addFilter(_OVERHEARD)
+    _APPRISE.setLevel(logging.DEBUG)
     return tuple(_recipient(number, url, Apprise()) for number, url in enumerate(dict.fromkeys(given), start=1))
 
 
