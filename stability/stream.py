@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from pydantic import Field
 from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -38,8 +39,8 @@ HEADERS: Final = {
 class Query(Model):
     """Which topics, separated by commas, all without it; and the id of the last event, where no header can be sent."""
 
-    topics: str = ""
-    last_event_id: str = ""
+    topics: str = Field("", description="names separated by commas; all of them without it")
+    last_event_id: str = Field("", description="the id of the last event, where no header can be sent")
 
 
 class Topics(Model):

@@ -72,6 +72,18 @@ async def test_streams_are_described_as_such() -> None:
         assert "/asyncapi.json" in told["description"]
 
 
+async def test_every_parameter_says_what_it_is() -> None:
+    """In the description, and on the page for people."""
+    async with client() as asking:
+        shown = Page((await asking.get("/docs")).text).texts
+    for path, methods in (await described())["paths"].items():
+        for method, told in methods.items():
+            for parameter in told.get("parameters", ()):
+                said = parameter.get("description")
+                assert said, f"{method} {path}: {parameter['name']}"
+                assert said in shown
+
+
 async def test_what_is_open_needs_no_token() -> None:
     """By the description as by the door."""
     paths = (await described(token=TOKEN))["paths"]

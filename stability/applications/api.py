@@ -53,9 +53,9 @@ class All(Model):
 class Which(Model):
     """Which application, and whether the engine is to be asked whatever is known."""
 
-    model_slug: Key
-    app_number: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    force_refresh: Flag = False
+    model_slug: Key = Field(description="the application's model_slug")
+    app_number: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(description="the application's app_number")
+    force_refresh: Flag = Field(False, description="ask the engine, whatever is known")
 
 
 class Box(Model):

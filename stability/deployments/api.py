@@ -71,7 +71,7 @@ class New(Model):
 class Which(Model):
     """Which deployment."""
 
-    id: Key
+    id: Key = Field(description="the deployment's id")
 
 
 class Said(Model):

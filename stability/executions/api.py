@@ -71,16 +71,16 @@ class Change(Model):
 class Which(Model):
     """Which execution."""
 
-    id: Key
+    id: Key = Field(description="the execution's id")
 
 
 class Some(Model):
     """Which executions."""
 
-    status: Status | None = None
-    sort: Literal["id", "-id"] = "-id"
-    page: int = Field(1, ge=1, le=1_000_000)
-    per_page: int = Field(100, ge=1, le=10_000)
+    status: Status | None = Field(None, description="those that have this status only")
+    sort: Literal["id", "-id"] = Field("-id", description="the newest first, or the oldest")
+    page: int = Field(1, ge=1, le=1_000_000, description="which page, from 1 on")
+    per_page: int = Field(100, ge=1, le=10_000, description="how many there are on a page")
 
 
 class Page(Model):

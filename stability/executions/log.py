@@ -69,8 +69,8 @@ class Which(Model):
         "all", description="not before a day, 7, 30 or 365 days ago"
     )
     sort: Literal["timestamp", "-timestamp"] = Field("-timestamp", description="the newest first, or the oldest")
-    page: int = Field(1, ge=1, le=1_000_000)
-    per_page: int = Field(100, ge=1, le=10_000)
+    page: int = Field(1, ge=1, le=1_000_000, description="which page, from 1 on")
+    per_page: int = Field(100, ge=1, le=10_000, description="how many there are on a page")
     aggregate: Flag = Field(False, description="the last counts of each bucket instead of every row")
     group_by: Literal["hour", "day", "week", "month"] = Field("hour", description="buckets, aligned to UTC")
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from sqlalchemy import text
 from starlette.requests import Request
 
@@ -78,7 +78,9 @@ def _number(value: object) -> object:
 class Query(Model):
     """How long a slot is, in minutes."""
 
-    granularity: Annotated[Literal[5, 15, 30, 60], BeforeValidator(_number)] = 15
+    granularity: Annotated[Literal[5, 15, 30, 60], BeforeValidator(_number)] = Field(
+        15, description="minutes of a slot"
+    )
 
 
 def operations(database: Database) -> Sequence[Operation]:

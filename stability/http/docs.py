@@ -62,9 +62,15 @@ def _group(asked: tuple[str, str, _Schema]) -> str:
 def _operation(path: str, method: str, operation: _Schema) -> str:
     token = "<p>Needs the token.</p>" if "security" in operation else ""
     parameters = _table(
-        ("Parameter", "In", "Type", "Default"),
+        ("Parameter", "In", "Type", "Default", "What it is"),
         (
-            (f"<code>{escape(each['name'])}</code>", each["in"], _kind(each["schema"]), _otherwise(each["schema"]))
+            (
+                f"<code>{escape(each['name'])}</code>",
+                each["in"],
+                _kind(each["schema"]),
+                _otherwise(each["schema"]),
+                escape(each.get("description", "")),
+            )
             for each in operation.get("parameters", ())
         ),
     )

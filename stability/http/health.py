@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -37,7 +38,7 @@ class Health(Model):
 class Query(Model):
     """`verbose`, with whatever value, has the checks told as well."""
 
-    verbose: str = ""
+    verbose: str = Field("", description="with whatever value: tell the checks as well")
 
 
 def operations(hub: Hub) -> Sequence[Operation]:

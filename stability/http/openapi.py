@@ -121,5 +121,7 @@ def _parameters(path: str, query: type[BaseModel]) -> list[dict[str, Any]]:
     for name, described in schema.get("properties", {}).items():
         inside = f"{{{name}}}" in path.replace(":path}", "}")
         required = inside or name in schema.get("required", ())
-        found.append({"name": name, "in": "path" if inside else "query", "required": required, "schema": described})
+        said = {"description": described.pop("description")} if "description" in described else {}
+        place = "path" if inside else "query"
+        found.append({"name": name, "in": place, **said, "required": required, "schema": described})
     return found

@@ -47,9 +47,11 @@ class Status(Model):
 class Query(Model):
     """`since`: a version or an ETag, to wait for a newer one for `wait` seconds; `after`: a transaction to wait for."""
 
-    since: str = ""
-    wait: Annotated[int, Field(ge=0, le=LONGEST_WAIT)] = 0
-    after: Annotated[int, Field(ge=0, lt=10**LONGEST_NUMBER)] | SkipJsonSchema[None] = None
+    since: str = Field("", description="a version or an ETag, to wait for a newer one")
+    wait: Annotated[int, Field(ge=0, le=LONGEST_WAIT)] = Field(0, description="seconds to wait, at most")
+    after: Annotated[int, Field(ge=0, lt=10**LONGEST_NUMBER)] | SkipJsonSchema[None] = Field(
+        None, description="a transaction, pg_current_xact_id(), that the answer has to know of"
+    )
 
 
 def operations(hub: Hub, *, look: Look, begun: Begun) -> Sequence[Operation]:

@@ -85,14 +85,16 @@ class Asked(Model):
     """In slots of how many minutes; without it as this browser chose."""
 
     granularity: Annotated[Literal[5, 15, 30, 60] | None, BeforeValidator(_number)] = Field(
-        None, json_schema_extra={"anyOf": [{"type": "integer", "enum": [5, 15, 30, 60]}]}
+        None,
+        description="minutes of a slot; without it as this browser chose",
+        json_schema_extra={"anyOf": [{"type": "integer", "enum": [5, 15, 30, 60]}]},
     )
 
 
 class Which(Asked):
     """Which service."""
 
-    id: Annotated[Text, Field(max_length=2000)]
+    id: Annotated[Text, Field(max_length=2000)] = Field(description="the service's id, NODE:ServiceID, URL-encoded")
 
 
 class Slot(Model):
