@@ -41,7 +41,8 @@ from bench.peers import Peer, everybody
 from bench.report import Column, Table, tell
 
 FRAMES: Final = {100: 200, 1000: 100, 10_000: 20, 50_000: 5}  # of a turn, by the number of clients
-TURNS: Final = 5
+TURNS: Final = {100: 9, 1000: 9, 10_000: 5, 50_000: 5}  # the shorter they are, the more
+HERD_TURNS: Final = 9
 HERD: Final = 10_000
 PATIENCE: Final = 60.0  # seconds
 PATIENCE_AT_THE_END: Final = 10.0  # seconds
@@ -68,7 +69,7 @@ def run(_port: int) -> None:
 
 def _table(built: Path, peers: Sequence[Peer], size: int) -> None:
     turns: dict[str, list[Figures]] = {}
-    for _ in range(TURNS):
+    for _ in range(TURNS[size]):
         for peer in peers:
             turns.setdefault(peer.name, []).append(_turn(peer, built, size))
     medians = {name: Figures(*map(median, zip(*found, strict=True))) for name, found in turns.items()}
@@ -127,7 +128,7 @@ def _deliver(peer: Peer, servers: Sequence[tuple[int, int]], crowd: Clients) -> 
 def _herd(built: Path, peers: Sequence[Peer]) -> None:
     """All at once: until each has its first bytes; and after SIGTERM, until each has seen the end."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for _ in range(TURNS):
+    for _ in range(HERD_TURNS):
         for peer in peers:
             with serving(peer, built) as (pid, port), Clients(built, [port], peer.path) as crowd:
                 come = crowd.herd(HERD)

@@ -41,9 +41,8 @@ class Connection:
         self._deadline: asyncio.TimerHandle | None = None
 
     def begin(self, first: bytes) -> None:
-        """It hears `first`, then everything else."""
+        """It hears `first`, then everything else; somebody has to `read` whatever it says."""
         self._among.add(self)
-        asyncio.get_running_loop().add_reader(self._socket, self._read)
         self._write(first)
         self._fanout.join(self)
 
@@ -72,6 +71,18 @@ class Connection:
         self.descriptor, self._rest = None, rest
         loop.add_writer(self._socket, self._write_rest)
         self._deadline = loop.call_later(READ_DEADLINE, self.close)
+
+    def read(self) -> None:
+        """It said something, or is gone. Nobody asks for anything here any more; a client that says no more is gone."""
+        try:
+            remark = os.read(self._socket, LONGEST_REMARK)
+        except BlockingIOError:
+            return
+        except OSError:
+            remark = b""
+        self._remarks += len(remark)
+        if not remark or self._remarks > LONGEST_REMARK:
+            self.close()
 
     def shutdown(self) -> None:
         """Say goodbye and end, to whoever can take it; uvicorn calls this as well, for all of its connections."""
@@ -117,18 +128,6 @@ class Connection:
             self._deadline.cancel()
             self._deadline, self._rest = None, b""
             asyncio.get_running_loop().remove_writer(self._socket)
-
-    def _read(self) -> None:
-        """Nobody asks for anything here any more; a client that says no more is gone."""
-        try:
-            remark = os.read(self._socket, LONGEST_REMARK)
-        except BlockingIOError:
-            return
-        except OSError:
-            remark = b""
-        self._remarks += len(remark)
-        if not remark or self._remarks > LONGEST_REMARK:
-            self.close()
 
 
 def chunk_of(frames: bytes) -> bytes:

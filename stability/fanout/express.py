@@ -9,7 +9,7 @@ on that connection.
 import asyncio
 import re
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ class Express:
     def __init__(self, offer: Offer) -> None:
         self._offer, self._is_plain = offer, plain(offer.path, offer.unless).fullmatch
         self._listeners: Sequence[socket.socket] = ()
-        self._asking: dict[socket.socket, float] = {}  # who has yet to ask, and until when, in the order of coming
+        self._asking: dict[Door, float] = {}  # who has yet to ask, and until when, in the order of coming
         self._sweeping: asyncio.TimerHandle | None = None
         self._handing: set[asyncio.Task[None]] = set()
         self._dated: list[tuple[bytes, bytes]] = []
@@ -81,23 +81,24 @@ class Express:
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener)
         self._listeners = ()
-        for client in [*self._asking]:
-            self._drop(client)
+        for door in [*self._asking]:
+            self._drop(door)
 
     def _listen(self, listener: socket.socket) -> None:
         if listener in self._listeners:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        """All who wait, before any of them is served: the kernel lets only some thousand wait."""
+        """Some of who wait, before any of them is served: at most times that is all."""
         loop = asyncio.get_running_loop()
         until = loop.time() + protocol.ASK_DEADLINE
         try:
             for _ in range(BURST):
                 client, peer = listener.accept()
                 client.setblocking(False)
-                self._asking[client] = until
-                loop.add_reader(client.fileno(), self._hear, client, peer)
+                door = Door(client, peer, self._hear)
+                self._asking[door] = until
+                loop.add_reader(client.fileno(), door.read)
         except (BlockingIOError, ConnectionAbortedError):
             pass
         except OSError as error:  # no descriptor or no memory is left for it
@@ -107,25 +108,25 @@ class Express:
         if self._sweeping is None:
             self._sweeping = loop.call_at(until, self._sweep)
 
-    def _hear(self, client: socket.socket, peer: object) -> None:
+    def _hear(self, door: "Door") -> None:
         """It asks: for the stream, or for whatever uvicorn makes of it."""
         try:
-            request = client.recv(protocol.LONGEST_REQUEST)
+            request = door.client.recv(protocol.LONGEST_REQUEST)
         except BlockingIOError:
             return
         except OSError:
             request = b""
         if not request:
-            self._drop(client)
+            self._drop(door)
             return
-        begun = self._offer.begin(_address(peer)) if self._is_plain(request) else None
-        until = self._asking.pop(client)
+        begun = self._offer.begin(_address(door.peer)) if self._is_plain(request) else None
+        until = self._asking.pop(door)
         if begun is None:
-            self._hand_over(client, request, until)
+            self._hand_over(door.client, request, until)
             return
         opening, feed = begun
-        connection = Connection(self._offer.fanout, feed, client.detach(), chunked=True, among=self._connections)
-        connection.begin(self._head_now() + chunk_of(opening))
+        door.stream = Connection(self._offer.fanout, feed, door.client.detach(), chunked=True, among=self._connections)
+        door.stream.begin(self._head_now() + chunk_of(opening))
         self._state.total_requests += 1
 
     def _hand_over(self, client: socket.socket, request: bytes, until: float) -> None:
@@ -142,19 +143,19 @@ class Express:
         self._handing.add(task)
         task.add_done_callback(self._handing.discard)
 
-    def _drop(self, client: socket.socket) -> None:
-        del self._asking[client]
-        asyncio.get_running_loop().remove_reader(client.fileno())
-        client.close()
+    def _drop(self, door: "Door") -> None:
+        del self._asking[door]
+        asyncio.get_running_loop().remove_reader(door.client.fileno())
+        door.client.close()
 
     def _sweep(self) -> None:
         """Drop who took too long. One timer does for all: who came first is late first."""
         self._sweeping, loop = None, asyncio.get_running_loop()
-        for client, until in [*self._asking.items()]:
+        for door, until in [*self._asking.items()]:
             if until > loop.time():
                 self._sweeping = loop.call_at(until, self._sweep)
                 break
-            self._drop(client)
+            self._drop(door)
 
     def _head_now(self) -> bytes:
         """As uvicorn writes it; it renews the date once a second."""
@@ -163,6 +164,23 @@ class Express:
             lines = (*self._dated, *self._offer.headers, (b"transfer-encoding", b"chunked"))
             self._head = b"HTTP/1.1 200 OK\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % line for line in lines)
         return self._head
+
+
+class Door:
+    """Somebody who came: what it says is a request, or a remark amid its stream. Another reader would cost as much."""
+
+    __slots__ = ("_hear", "client", "peer", "stream")
+
+    def __init__(self, client: socket.socket, peer: object, hear: Callable[["Door"], None]) -> None:
+        self.client, self.peer, self._hear = client, peer, hear
+        self.stream: Connection | None = None
+
+    def read(self) -> None:
+        """It says something, or is gone."""
+        if self.stream:
+            self.stream.read()
+        else:
+            self._hear(self)
 
 
 def _address(peer: object) -> str:

@@ -161,7 +161,9 @@ class Protocol(HttpToolsProtocol):
         else:  # uvicorn forgets that HTTP/1.0 knows no chunks
             first = re.sub(rb"(?i)transfer-encoding: chunked\r\n", b"", bytes(held)) + opening
         connections: set[Any] = self.connections
-        Connection(fanout, feed, socket, chunked=chunked, among=connections).begin(first)
+        connection = Connection(fanout, feed, socket, chunked=chunked, among=connections)
+        self.loop.add_reader(socket, connection.read)
+        connection.begin(first)
         return True
 
     def _leave(self, cycle: RequestResponseCycle) -> None:
