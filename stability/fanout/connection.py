@@ -103,9 +103,10 @@ class Connection:
         os.close(self._socket)
 
     def _write(self, frames: bytes) -> None:
-        written = 0
-        with suppress(OSError):  # the buffers are full, or it is gone, which is noticed then
+        try:
             written = os.write(self._socket, frames)
+        except OSError:  # the buffers are full, or it is gone, which is noticed then
+            written = 0
         if written < len(frames):
             self.keep(frames[written:])
 
