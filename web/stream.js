@@ -93,7 +93,7 @@ export class Stream {
     source.onmessage = ({ data }) => this.#heard(() => this.#message(parseMessage(data)));
     source.onerror = () => {
       const refused = source.readyState === EventSource.CLOSED && !opened && asked.length > 0;
-      if (refused && source === this.#source) void this.#refused(source);
+      if (refused && source === this.#source) void this.#refused(source, asked);
       else this.#ended(source);
     };
     this.#on("status", (data) => {
@@ -189,12 +189,13 @@ export class Stream {
   /**
    * A browser does not say why a stream was refused. A server that lacks a topic names those it has; of one that has them all
    * there is still the badge's stream, and rows are asked for again later.
-   * @param {EventSource} source
+   * @param {EventSource} source @param {string[]} asked
    */
-  async #refused(source) {
-    const known = await this.#topics.look(this.timing.pollTimeout);
+  async #refused(source, asked) {
+    const without = await this.#topics.look(asked, this.timing.pollTimeout);
     if (source !== this.#source) return;
-    if (!known) return this.#ended(source);
+    if (!without) return this.#ended(source);
+    this.#topics.leave(...without);
     this.#open(this.#topics.rest());
     this.#after("topics", this.timing.retryBesidePolling, () => this.#open());
   }

@@ -39,16 +39,20 @@ export class Topics {
   }
 
   /**
-   * Finds out why a stream was refused: the server lacks some topics, or it wants to know first who asks.
-   * @param {number} patience  ms @returns {Promise<boolean>}  false: it does not answer
+   * Finds out why a stream of these topics was refused: the server lacks some, or it wants to know first who asks.
+   * @param {string[]} asked @param {number} patience  ms @returns {Promise<[string[], "absent" | "refused"] | null>}
+   *   which of them to do without, and why; null: it does not answer
    */
-  async look(patience) {
+  async look(asked, patience) {
     const served = await this.#served(patience);
-    if (!served) return false;
-    const absent = this.rest().filter((topic) => !served.includes(topic));
-    for (const topic of absent) this.#without.set(topic, "absent");
-    if (absent.length === 0) for (const topic of this.rest()) this.#without.set(topic, "refused");
-    return true;
+    if (!served) return null;
+    const absent = asked.filter((topic) => !served.includes(topic));
+    return absent.length > 0 ? [absent, "absent"] : [asked, "refused"];
+  }
+
+  /** From now on they are not asked for. @param {string[]} topics @param {"absent" | "refused"} why */
+  leave(topics, why) {
+    for (const topic of topics) this.#without.set(topic, why);
   }
 
   /** @param {number} patience @returns {Promise<unknown[] | null>} */

@@ -133,6 +133,21 @@ describe("topics beside the state", TIMEOUT, () => {
     assert.deepEqual(topics, { things: "told", others: "absent" });
   });
 
+  test("that a server lacks leave alone what is asked for while it is asked what it has", async (t) => {
+    const { server, watched } = await begun(t);
+    server.refusals = { "/api/live?topics=stability,others": 400, "/api/live?topics=stability,others,things": 400 };
+    const held = /** @type {import("node:http").ServerResponse[]} */ ([]);
+    server.answers["/api/topics"] = (response) => {
+      held.push(response);
+      if (server.asked.filter((path) => path === "/api/topics").length === 1) watched.stream.want(["things"]);
+      else for (const each of held.splice(0)) json({ topics: ["stability", "things"] })(each);
+    };
+    watched.stream.want(["others"]);
+    tellAll(await server.next(), "a", { 1: 10 });
+    const { topics } = await stands(watched, "told");
+    assert.deepEqual(topics, { things: "told", others: "absent" });
+  });
+
   test("of a server that knows of no topics at all are absent", async (t) => {
     const { server, watched } = await begun(t);
     server.refusals = { [LIVE]: 404 };
