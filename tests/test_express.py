@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -226,13 +227,18 @@ def test_room_for_an_address(database: Database) -> None:
                 assert b"event: status" not in until(refused, b'{"retry":30000}')
 
 
-def test_nothing_stays_of_whoever_never_asks(express: Lane) -> None:
-    """It comes and goes."""
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("request_sent", [b"", f"{GET}\r\n".encode(), f"GET {LIVE}?x HTTP/1.1\r\n".encode()])
+def test_nothing_stays_of_whoever_leaves(express: Lane, request_sent: bytes, reset: bool) -> None:
+    """Before it asked, amid asking, or amid its stream; whether it closes its side or resets the connection."""
     port = httpx.URL(express.url).port or 0
     before = _descriptors()
     for _ in range(20):
-        with closing(socket.create_connection(("127.0.0.1", port), PATIENCE)):
+        with closing(socket.create_connection(("127.0.0.1", port), PATIENCE)) as client:
+            client.sendall(request_sent)
             eventually(lambda: _descriptors() > before + 1)
+            if reset:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     eventually(lambda: _descriptors() <= before)
 
 
