@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -194,6 +195,19 @@ def test_bye_ends_every_stream_quickly(serving: Serving, follow: Follow) -> None
     for client in clients:
         client.wait_for(lambda client: client.ended)
         assert 2000 <= client.named("bye")[0].data["retry"] <= 5000
+
+
+def test_a_second_signal_is_no_crash(start_server: Callable[..., Serving], follow: Follow, tmp_path: Path) -> None:
+    """Whoever has no patience ends the server at once, which is nothing to report."""
+    told = tmp_path / "log"
+    with told.open("w") as log:
+        server = start_server(log=log)
+        client = follow(server.url)
+        server.process.terminate()
+        client.wait_for(lambda client: client.ended)
+        server.process.terminate()  # within uvicorn's own wait, a tenth of a second and the end of all parts
+        assert server.process.wait(10) == 0
+    assert "please report it" not in told.read_text()
 
 
 def test_a_lost_database_is_told_inside_the_stream(hosted: str, follow: Follow, database: Database) -> None:

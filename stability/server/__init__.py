@@ -53,8 +53,8 @@ class Server(uvicorn.Server):
 
     @property
     def crashed(self) -> bool:
-        """Whether a part of the application ended with an error, which uvicorn has logged."""
-        return bool(self.lifespan.error_occurred)
+        """Whether a part of the application ended with an error, which uvicorn has logged; not for want of patience."""
+        return bool(self.lifespan.error_occurred) and not self.force_exit
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is uvicorn's
         """Stop at the first signal; do not wait for anything at the second."""
