@@ -6,6 +6,7 @@ import { adopt, setAttributes, setText } from "./dom.js";
 import { HOME, live } from "./live.js";
 import { Overview } from "./page-overview.js";
 import { Pace } from "./page-pace.js";
+import { showParts } from "./page-parts.js";
 import { showSources } from "./page-sources.js";
 import { Transport } from "./page-transport.js";
 import { stateOf } from "./snapshot.js";
@@ -33,7 +34,7 @@ let build = null;
 adopt(document.adoptedStyleSheets, WORK);
 part("work").append(work.root);
 overview.add("sources", "Jobs");
-import("./page-parts.js").then(({ showParts }) => showParts(part("work"), overview)); // the badge first
+showParts(part("work"), overview);
 badge.addEventListener("system-status-change", showState);
 store.subscribe(showSnapshot);
 feed.subscribe(showWork);
