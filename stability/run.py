@@ -1,4 +1,4 @@
-"""Owns the processes: the listening socket, the Postgres of our own where no database is named, and the servers."""
+"""Owns the processes: the listening sockets, the Postgres of our own where no database is named, and the servers."""
 
 import asyncio
 import signal
@@ -140,7 +140,7 @@ def _serve_by_workers(settings: Settings, started: Callable[[Running], None]) ->
 
 
 def _reloading(settings: Settings, started: Callable[[Running], None]) -> None:
-    """The socket and the database stay here; the server is a child that uvicorn's supervisor replaces."""
+    """The sockets and the database stay here; the server is a child that uvicorn's supervisor replaces."""
     package = str(Path(__file__).parent)
     with listening(settings) as sockets, database_of(settings, start=None) as conninfo:
         config = uvicorn.Config("stability.app:create_app", log_config=None, reload=True, reload_dirs=[package])

@@ -46,10 +46,9 @@ class Fanout:
 
     def join(self, connection: Connection) -> None:
         """From now on it is told everything; what changed since its opening was made it is told at once."""
-        feed, hub = connection.feed, self._hub
         self._connections[connection] = None
-        self._admission.enter(feed.address)
-        if not feed.live or feed.place.cursor < hub.version or hub.closed:  # as `is_behind`, at a herd's pace
+        self._admission.enter(connection.feed.address)
+        if self.closed or self.is_behind(connection.feed):
             self.visit(connection)
 
     def leave(self, connection: Connection) -> None:

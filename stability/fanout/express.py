@@ -89,7 +89,7 @@ class Express:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Some of who wait, before any of them is served: at most times that is all."""
+        """Let in those who wait, up to a burst of them, before any of them is served."""
         loop = asyncio.get_running_loop()
         until = loop.time() + protocol.ASK_DEADLINE
         try:
